@@ -1,0 +1,221 @@
+"""The one settings module. Everything an operator may choose is an environment variable.
+
+A missing or malformed value stops the start with a sentence that names it.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def env(name: str, default: str | None = None) -> str:
+    """Return the variable, stripped; an empty one counts as missing."""
+    value = os.environ.get(name, "").strip() or default
+    if value is None:
+        msg = f"{name} is not set. The README lists every setting; .env.example is a start."
+        raise ImproperlyConfigured(msg)
+    return value
+
+
+def env_bool(name: str, *, default: bool) -> bool:
+    value = env(name, "on" if default else "off").lower()
+    if value not in {"on", "off", "true", "false", "1", "0", "yes", "no"}:
+        msg = f"{name} is {value!r}; it must be on or off."
+        raise ImproperlyConfigured(msg)
+    return value in {"on", "true", "1", "yes"}
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+def env_networks(name: str, default: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [ipaddress.ip_network(item) for item in env_list(name, default)]
+    except ValueError as error:
+        msg = f"{name}: {error}. It is a comma-separated list of addresses or networks such as 10.0.0.0/8."
+        raise ImproperlyConfigured(msg) from error
+
+
+def env_database(name: str, default: str | None = None) -> dict[str, Any]:
+    """Parse a database URL; only PostgreSQL and SQLite are spoken here."""
+    url = env(name, default)
+    if not url.startswith(("postgres://", "postgresql://", "sqlite:///")):
+        msg = f"{name} must start with postgres://, postgresql:// or sqlite:///."
+        raise ImproperlyConfigured(msg)
+    try:
+        return dict(dj_database_url.parse(url))
+    except (ValueError, dj_database_url.ParseError) as error:
+        # The URL holds a password: name the variable, never its value.
+        msg = f"{name} is not a database URL; it looks like postgres://user:password@host:5432/name."
+        raise ImproperlyConfigured(msg) from error
+
+
+SECRET_KEY = env("SECRET_KEY")
+DEBUG = env_bool("DEBUG", default=False)
+HTTPS = env_bool("HTTPS", default=True)
+TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES", "127.0.0.0/8,::1/128")
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+DATA_DIR = Path(env("DATA_DIR", str(BASE_DIR / "var"))).absolute()
+
+# --- The two databases --------------------------------------------------------------------
+
+POSTGRESQL = "django.db.backends.postgresql"
+SQLITE_WRITER = {
+    # One writer at a time, decided at BEGIN: a read never has to become a write half-way.
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+}
+
+LEDGER_DATABASE = env_database("DATABASE_URL", f"sqlite:///{DATA_DIR}/ledger.sqlite3")
+if LEDGER_DATABASE["ENGINE"] == POSTGRESQL:
+    LEDGER_DATABASE |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+else:
+    LEDGER_DATABASE["OPTIONS"] = SQLITE_WRITER
+
+HOMESERVER_ATTACHED = bool(os.environ.get("HOMESERVER_DATABASE_URL", "").strip())
+HOMESERVER_KIND = "synapse" if HOMESERVER_ATTACHED else "sample"
+HOMESERVER_NAME = env("HOMESERVER_NAME", None if HOMESERVER_ATTACHED else "matrix.example")
+
+
+def attached(database: dict[str, Any]) -> dict[str, Any]:
+    """Make the connection one that can only read, whatever its role may do."""
+    if database["ENGINE"] == POSTGRESQL:
+        # Short statements only: the homeserver's own work goes first.
+        options = "-c default_transaction_read_only=on -c statement_timeout=10s -c lock_timeout=2s"
+        connection = {"options": options, "connect_timeout": 5, "application_name": "quarantine-dashboard"}
+        return database | {"OPTIONS": connection, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    name = f"file:{quote(database['NAME'])}?mode=ro"
+    return database | {
+        "ENGINE": "quarantine.homeserver.sqlite",
+        "NAME": name,
+        "OPTIONS": {"timeout": 5, "init_command": "PRAGMA query_only=1;"},
+    }
+
+
+if HOMESERVER_ATTACHED:
+    HOMESERVER_DATABASE = attached(env_database("HOMESERVER_DATABASE_URL"))
+else:
+    HOMESERVER_DATABASE = {
+        "ENGINE": "quarantine.homeserver.sqlite",
+        "NAME": str(DATA_DIR / "homeserver.sqlite3"),
+        "OPTIONS": SQLITE_WRITER,
+    }
+
+DATABASES = {"default": LEDGER_DATABASE, "homeserver": HOMESERVER_DATABASE}
+DATABASE_ROUTERS = ["quarantine.homeserver.router.HomeserverRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- The application ----------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "django_filters",
+    "quarantine.homeserver",
+    "quarantine",
+    "dashboard",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "dashboard.urls"
+WSGI_APPLICATION = "dashboard.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+AUTH_USER_MODEL = "quarantine.Staff"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "timeline"
+
+# --- Files --------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "dashboard.storage.ModuleStorage"},
+}
+WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_MAX_AGE = 3600
+
+# --- Security -----------------------------------------------------------------------------
+
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF],
+    "img-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "base-uri": [CSP.NONE],
+    "frame-ancestors": [CSP.NONE],
+}
+SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = 14 * 86_400
+CSRF_COOKIE_HTTPONLY = True
+# W005 and W021 want HSTS for every subdomain, and preloading: an operator's other subdomains are not ours to bind.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
+MEDIA_PREVIEWS = env_bool("MEDIA_PREVIEWS", default=False)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+}

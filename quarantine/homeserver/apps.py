@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class HomeserverConfig(AppConfig):
+    name = "quarantine.homeserver"
+    label = "homeserver"

@@ -1,0 +1,283 @@
+"""The ledger: what happened to media, in order, and how we know.
+
+Rows of Change are never updated or deleted. Everything here is written by `ledger.append`,
+except Action and Intent, which an action commits before it calls the homeserver.
+"""
+
+from datetime import datetime
+from typing import Self
+
+from django.contrib.auth.models import AbstractUser
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Q
+
+from quarantine.fields import Sha256Field
+from quarantine.mxc import Mxc
+
+NAME_LENGTH = 255  # ids, types, users: a b-tree refuses long ones
+FILE_NAME_LENGTH = 1024
+
+
+class Role(models.TextChoices):
+    """What staff may do; each includes the ones before."""
+
+    VIEWER = "viewer", "Viewer"
+    MODERATOR = "moderator", "Moderator"
+    ADMIN = "admin", "Admin"
+
+
+class State(models.TextChoices):
+    QUARANTINED = "quarantined", "Quarantined"
+    RELEASED = "released", "Released"
+    DELETED = "deleted", "Deleted"  # removed from the homeserver while quarantined
+
+
+class Source(models.TextChoices):
+    """How we know."""
+
+    ACTION = "action", "Done here"
+    FEED = "feed", "Seen on the homeserver"
+    AUDIT = "audit", "Found by audit"
+    BACKFILL = "backfill", "Found already so"
+
+
+class Cause(models.TextChoices):
+    ITEM = "item", "Single item"
+    USER = "user", "User sweep"
+    ROOM = "room", "Room sweep"
+    HASH = "hash", "Hash match"
+    ORIGIN = "origin", "Whole server"
+    LIST = "list", "Pasted list"
+    UNKNOWN = "unknown", "Not known"
+
+
+class Verb(models.TextChoices):
+    QUARANTINE = "quarantine", "Quarantine"
+    RELEASE = "release", "Release"
+    PROTECT = "protect", "Protect"
+    UNPROTECT = "unprotect", "Remove protection"
+
+
+class Staff(AbstractUser):
+    """A person who signs in. A name can't be taken for a Matrix user (`@…`) or for `system`."""
+
+    username = models.CharField(
+        "name",
+        max_length=150,
+        unique=True,
+        validators=[
+            RegexValidator(
+                r"\A(?!system\Z)[A-Za-z0-9][A-Za-z0-9._-]*\Z",
+                "Use letters, digits, '.', '_' and '-', starting with a letter or digit; 'system' is taken.",
+            )
+        ],
+        error_messages={"unique": "An account of that name exists."},
+    )
+    role = models.CharField(max_length=16, choices=Role, default=Role.VIEWER)
+
+    def may(self, role: Role) -> bool:
+        """Whether this account is active and its role includes `role`."""
+        ladder = list(Role)
+        return self.is_active and ladder.index(Role(self.role)) >= ladder.index(role)
+
+
+class Ledger(models.Model):
+    """One row: which homeserver this is the ledger of, how far it has got, and its counters.
+
+    `head` is the highest position given out (0: none). Positions have no gaps but those
+    a new generation of the ledger leaves, so the head is also the number of changes.
+    """
+
+    homeserver_name = models.CharField(max_length=NAME_LENGTH)
+    homeserver_kind = models.CharField(max_length=16)  # "sample" or "synapse"
+    head = models.BigIntegerField(default=0)
+    last_seen_at = models.DateTimeField(null=True)  # of the head; the clock of the ledger never runs backwards
+    quarantined_local = models.BigIntegerField(default=0)
+    quarantined_remote = models.BigIntegerField(default=0)
+    repeats = models.BigIntegerField(default=0)  # entries that changed nothing: counted, not stored
+    feed_generation = models.IntegerField(default=1)  # grows when the homeserver is restored from a backup
+    feed_position = models.BigIntegerField(default=0)  # newest feed id taken in, inclusive
+    feed_read_at = models.DateTimeField(null=True)  # when the feed was last read to its end, nothing held back
+    review_due = models.BooleanField(default=False)  # the homeserver was restored: what we hold must be compared
+
+    def __str__(self) -> str:
+        return f"ledger of {self.homeserver_name} at {self.head}"
+
+
+class OpenHole(models.Model):
+    """A feed id that was passed before it was filled. Asked for again for a day."""
+
+    pk = models.CompositePrimaryKey("generation", "feed_id")
+    generation = models.IntegerField()
+    feed_id = models.BigIntegerField()
+    passed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.generation}:{self.feed_id}"
+
+
+class Action(models.Model):
+    """Something staff did here: verb, target, reason, outcome. Never edited once it has ended."""
+
+    verb = models.CharField(max_length=16, choices=Verb)
+    cause = models.CharField(max_length=16, choices=Cause, default=Cause.ITEM)  # what was aimed at
+    target = models.TextField()  # mxc URI, user, room, hash, origin, or a list of mxc URIs
+    category = models.CharField(max_length=64, blank=True)
+    reason = models.TextField(blank=True)
+    staff = models.ForeignKey(Staff, on_delete=models.PROTECT, related_name="actions")
+    created_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    outcome = models.JSONField(default=dict)
+    undoes = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="undone_by")
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.target}"
+
+
+class Intent(models.Model):
+    """What an action is about to do to one media item, committed before the homeserver is called.
+
+    A feed row above `feed_head` with the action's verb, of this media or this sha256, is the action's.
+    """
+
+    action = models.ForeignKey(Action, on_delete=models.PROTECT, related_name="intents")
+    origin = models.CharField(max_length=NAME_LENGTH)
+    media_id = models.CharField(max_length=NAME_LENGTH)
+    sha256 = Sha256Field(null=True)
+    feed_generation = models.IntegerField()
+    feed_head = models.BigIntegerField()  # newest feed id before the call, exclusive
+    matrix_user = models.CharField(max_length=NAME_LENGTH)  # whose token acts: Synapse's quarantined_by
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["origin", "media_id"], name="intent_open", condition=Q(closed_at=None))]
+
+    def __str__(self) -> str:
+        return f"{self.origin}/{self.media_id}"
+
+
+class ChangeQuerySet(models.QuerySet["Change"]):
+    def older_than(self, position: int | None) -> Self:
+        """Newest first, from just below `position` (exclusive); None starts at the head."""
+        changes = self.order_by("-stream_id")
+        return changes if position is None else changes.filter(stream_id__lt=position)
+
+    def newer_than(self, position: int) -> Self:
+        """Oldest first, from just above `position` (exclusive)."""
+        return self.filter(stream_id__gt=position).order_by("stream_id")
+
+    def first_position_at(self, moment: datetime) -> int | None:
+        """The lowest position seen at or after `moment`; None when there is none yet.
+
+        `seen_at` never goes backwards, so a range of time is a range of positions.
+        """
+        first = self.filter(seen_at__gte=moment).order_by("seen_at", "stream_id").values_list("stream_id", flat=True)
+        return first.first()
+
+
+class Change(models.Model):
+    """One change of state of one media item. Time is an interval: after `not_before`, by `seen_at`."""
+
+    stream_id = models.BigIntegerField(primary_key=True)  # position: rises in commit order
+    origin = models.CharField(max_length=NAME_LENGTH)
+    media_id = models.CharField(max_length=NAME_LENGTH)
+    local = models.BooleanField()  # origin is our homeserver
+    quarantined = models.BooleanField()
+    deleted = models.BooleanField(default=False)  # then `quarantined` is false
+    seen_at = models.DateTimeField()  # when the ledger learned it, to the millisecond
+    not_before = models.DateTimeField(null=True)  # earliest it can have happened; null: unknown
+    changed_by = models.CharField(max_length=NAME_LENGTH, blank=True)  # staff, Matrix user, "system"; "": not known
+    source = models.CharField(max_length=16, choices=Source)
+    cause = models.CharField(max_length=16, choices=Cause, default=Cause.UNKNOWN)
+    action = models.ForeignKey(Action, on_delete=models.PROTECT, null=True, related_name="changes", db_index=False)
+    feed_generation = models.IntegerField(null=True)
+    feed_id = models.BigIntegerField(null=True)
+    # The media as it was: its row may be gone tomorrow.
+    media_type = models.CharField(max_length=NAME_LENGTH, blank=True)
+    media_class = models.CharField(max_length=32, blank=True)  # "image" of "image/png", lower case
+    media_length = models.BigIntegerField(null=True)  # bytes
+    upload_name = models.CharField(max_length=FILE_NAME_LENGTH, blank=True)
+    uploader = models.CharField(max_length=NAME_LENGTH, blank=True)  # empty for remote media: Synapse keeps none
+    sha256 = Sha256Field(null=True)
+    cut = models.BooleanField(default=False)  # a text was too long or held what no database stores
+    digest = models.BinaryField(max_length=32, null=True)  # of the row's content
+
+    objects = ChangeQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["feed_generation", "feed_id"], name="change_feed_once", condition=Q(feed_id__isnull=False)
+            ),
+            models.CheckConstraint(
+                condition=~Q(deleted=True, quarantined=True), name="change_deleted_is_not_quarantined"
+            ),
+        ]
+        indexes = [
+            models.Index("seen_at", "stream_id", name="change_seen_at"),
+            models.Index("local", F("stream_id").desc(), name="change_local"),
+            models.Index("origin", F("stream_id").desc(), name="change_origin"),
+            models.Index("changed_by", F("stream_id").desc(), name="change_changed_by"),
+            models.Index("source", F("stream_id").desc(), name="change_source"),
+            models.Index("cause", F("stream_id").desc(), name="change_cause"),
+            models.Index("media_type", F("stream_id").desc(), name="change_media_type"),
+            models.Index("media_class", F("stream_id").desc(), name="change_media_class"),
+            models.Index("media_id", F("stream_id").desc(), name="change_media_id"),
+            models.Index("uploader", F("stream_id").desc(), name="change_uploader"),
+            models.Index("sha256", F("stream_id").desc(), name="change_sha256", condition=Q(sha256__isnull=False)),
+            models.Index("action", F("stream_id").desc(), name="change_action", condition=Q(action__isnull=False)),
+            models.Index(F("stream_id").desc(), name="change_not_quarantined", condition=Q(quarantined=False)),
+            models.Index(F("stream_id").desc(), name="change_deleted", condition=Q(deleted=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream_id}: {self.mxc} {self.state}"
+
+    @property
+    def mxc(self) -> Mxc:
+        return Mxc(self.origin, self.media_id)
+
+    @property
+    def state(self) -> State:
+        if self.deleted:
+            return State.DELETED
+        return State.QUARANTINED if self.quarantined else State.RELEASED
+
+
+class MediaItem(models.Model):
+    """What the ledger holds of one media item: the fold of its changes.
+
+    `version` grows with each change recorded and each feed row read of this media, also one
+    that changed nothing; whoever looks at the homeserver notes it first (see `ledger.Entry.expected`).
+    """
+
+    pk = models.CompositePrimaryKey("origin", "media_id")
+    origin = models.CharField(max_length=NAME_LENGTH)
+    media_id = models.CharField(max_length=NAME_LENGTH)
+    local = models.BooleanField()
+    state = models.CharField(max_length=16, choices=State)
+    stream_id = models.BigIntegerField(default=0)  # of its newest change; 0: only repeats were ever heard of it
+    version = models.BigIntegerField(default=0)
+    sha256 = Sha256Field(null=True)  # the last one known: remembered when the media is deleted
+    uploader = models.CharField(max_length=NAME_LENGTH, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index("sha256", F("stream_id").desc(), name="media_sha256", condition=Q(sha256__isnull=False)),
+            models.Index("uploader", F("stream_id").desc(), name="media_uploader", condition=~Q(uploader="")),
+            # Newest first, the hashes the sweep looks for.
+            models.Index(
+                F("stream_id").desc(),
+                name="media_known_hash",
+                condition=Q(sha256__isnull=False) & ~Q(state=State.RELEASED),
+            ),
+            models.Index(F("stream_id").desc(), name="media_quarantined", condition=Q(state=State.QUARANTINED)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mxc} {self.state}"
+
+    @property
+    def mxc(self) -> Mxc:
+        return Mxc(self.origin, self.media_id)
