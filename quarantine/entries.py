@@ -1,0 +1,88 @@
+"""What somebody wants the ledger to record, made safe to store.
+
+Texts come unbounded from strangers: here they are cut to the ledger's lengths, what no
+database stores (NUL, lone surrogates) becomes U+FFFD, and `cut` says that it happened.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from quarantine.fields import SHA256
+from quarantine.models import FILE_NAME_LENGTH, NAME_LENGTH, Cause, Source, State
+from quarantine.mxc import Mxc
+
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+CLASS_LENGTH = 32
+BIGGEST = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One observed or intended change of one media item.
+
+    `expected` is the MediaItem's version when the observer looked (0: none yet); if the media
+    has moved since, the gate drops the entry. None: a row of the feed, true whatever came before.
+    `seen_at` is for history of the sample homeserver alone; otherwise the gate's clock decides.
+    """
+
+    mxc: Mxc
+    quarantined: bool
+    source: Source
+    deleted: bool = False
+    cause: Cause = Cause.UNKNOWN
+    changed_by: str = ""
+    quarantined_by: str = ""  # what the media row says now, to tell our own actions from others'
+    not_before: datetime | None = None
+    seen_at: datetime | None = None
+    expected: int | None = None
+    action_id: int | None = None
+    feed_generation: int | None = None
+    feed_id: int | None = None
+    media_type: str = ""
+    media_length: int | None = None
+    upload_name: str = ""
+    uploader: str = ""
+    sha256: str | None = None
+    cut: bool = False
+
+    @property
+    def state(self) -> State:
+        if self.deleted:
+            return State.DELETED
+        return State.QUARANTINED if self.quarantined else State.RELEASED
+
+    @property
+    def media_class(self) -> str:
+        """The kind of file: "image" of "image/png"."""
+        return self.media_type.partition("/")[0].strip().lower()[:CLASS_LENGTH]
+
+
+def clean(entry: Entry) -> Entry:
+    """The entry with every text storable and of bounded length; `cut` if one had to change."""
+    safe = replace(
+        entry,
+        mxc=Mxc(clean_id(entry.mxc.origin), clean_id(entry.mxc.media_id)),
+        changed_by=clean_text(entry.changed_by, NAME_LENGTH),
+        quarantined_by=clean_text(entry.quarantined_by, NAME_LENGTH),
+        media_type=clean_text(entry.media_type, NAME_LENGTH),
+        upload_name=clean_text(entry.upload_name, FILE_NAME_LENGTH),
+        uploader=clean_text(entry.uploader, NAME_LENGTH),
+        sha256=entry.sha256 if entry.sha256 and SHA256.fullmatch(entry.sha256) else None,
+        media_length=entry.media_length if 0 <= (entry.media_length or 0) <= BIGGEST else None,
+    )
+    return safe if safe == entry else replace(safe, cut=True)
+
+
+def clean_text(text: str, length: int) -> str:
+    return UNSTORABLE.sub("\ufffd", text)[:length]
+
+
+def clean_id(text: str) -> str:
+    """Like `clean_text`, but two different ids stay different: a changed one ends in a digest of the original."""
+    short = clean_text(text, NAME_LENGTH)
+    if short == text:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{short[: NAME_LENGTH - 17]}~{digest}"

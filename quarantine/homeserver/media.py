@@ -1,0 +1,118 @@
+"""Reading media rows: what the homeserver says of them now. Bounded statements, by key or by hash."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import batched
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connections
+
+from quarantine.homeserver.models import LocalMedia, RemoteMedia
+from quarantine.homeserver.router import ALIAS
+from quarantine.mxc import Mxc
+
+KEYS_PER_STATEMENT = 200  # SQLite refuses deep expressions
+HASHES_PER_STATEMENT = 500
+
+
+class HomeserverAwayError(Exception):
+    """The homeserver's database can't be reached, or didn't answer in time. Nothing is lost; try again."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn what an unreachable or slow database raises into HomeserverAwayError, and drop the broken connection."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        connections[ALIAS].close()
+        raise HomeserverAwayError(str(error).strip().partition("\n")[0]) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """One media row, as Synapse has it; texts are as strangers sent them, of any length."""
+
+    mxc: Mxc
+    local: bool
+    quarantined_by: str | None  # None: not quarantined
+    media_type: str | None
+    media_length: int | None  # bytes
+    upload_name: str | None
+    uploader: str | None  # None for remote media
+    sha256: str | None
+    created_ts: int | None  # ms since the epoch
+    last_access_ts: int | None
+    protected: bool
+
+
+LOCAL_COLUMNS = (
+    "media_id", "media_type", "media_length", "created_ts", "upload_name", "user_id",
+    "quarantined_by", "last_access_ts", "safe_from_quarantine", "sha256",
+)  # fmt: skip
+REMOTE_COLUMNS = (
+    "media_origin", "media_id", "media_type", "media_length", "created_ts", "upload_name",
+    "quarantined_by", "last_access_ts", "sha256",
+)  # fmt: skip
+
+
+def read(keys: Iterable[Mxc]) -> dict[Mxc, Media]:
+    """The rows of these media; what isn't there isn't in the answer."""
+    keys = list(keys)
+    local = [key.media_id for key in keys if key.origin == settings.HOMESERVER_NAME]
+    remote = [(key.origin, key.media_id) for key in keys if key.origin != settings.HOMESERVER_NAME]
+    with reading():
+        found = [
+            *(media for ids in batched(local, KEYS_PER_STATEMENT) for media in _local(media_id__in=ids)),
+            *(media for pks in batched(remote, KEYS_PER_STATEMENT) for media in _remote(pk__in=pks)),
+        ]
+    return {media.mxc: media for media in found}
+
+
+def with_hashes(hashes: Sequence[str]) -> list[Media]:
+    """Every local and remote row with one of these sha256 (64 lower-case hex); both tables index it."""
+    with reading():
+        return [
+            media
+            for some in batched(hashes, HASHES_PER_STATEMENT)
+            for media in (*_local(sha256__in=some), *_remote(sha256__in=some))
+        ]
+
+
+def _local(**lookup: object) -> list[Media]:
+    return [
+        Media(
+            mxc=Mxc(settings.HOMESERVER_NAME, row.media_id),
+            local=True,
+            quarantined_by=row.quarantined_by,
+            media_type=row.media_type,
+            media_length=row.media_length,
+            upload_name=row.upload_name,
+            uploader=row.user_id,
+            sha256=row.sha256,
+            created_ts=row.created_ts,
+            last_access_ts=row.last_access_ts,
+            protected=row.safe_from_quarantine,
+        )
+        for row in LocalMedia.objects.filter(**lookup).only(*LOCAL_COLUMNS)
+    ]
+
+
+def _remote(**lookup: object) -> list[Media]:
+    return [
+        Media(
+            mxc=Mxc(row.media_origin, row.media_id),
+            local=False,
+            quarantined_by=row.quarantined_by,
+            media_type=row.media_type,
+            media_length=row.media_length,
+            upload_name=row.upload_name,
+            uploader=None,
+            sha256=row.sha256,
+            created_ts=row.created_ts,
+            last_access_ts=row.last_access_ts,
+            protected=False,
+        )
+        for row in RemoteMedia.objects.filter(**lookup).only(*REMOTE_COLUMNS)
+    ]
