@@ -1,0 +1,80 @@
+"""What every request passes: headers Django has no setting for, the sign-in gate, errors mapped once."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.defaults import permission_denied
+from django_htmx.http import HttpResponseClientRedirect
+
+from quarantine.staff import NotAllowedError
+
+type GetResponse = Callable[[HttpRequest], HttpResponse]
+
+UNUSED_FEATURES = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
+EXTRA_HEADERS = {
+    # Also for whatever might one day run in our pages.
+    "Permissions-Policy": ", ".join(f"{feature}=()" for feature in UNUSED_FEATURES),
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class HeadersMiddleware:
+    """First of all, so that static files, redirects and errors carry them too."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        for name, value in EXTRA_HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+
+class PagesMiddleware:
+    """What holds for every page, signed in or not, but for no static file."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Keep pages out of every cache: shared ones, and that of a browser someone else uses next."""
+        response = self.get_response(request)
+        if "no-store" not in response.headers.get("Cache-Control", ""):
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer what the core refuses, so that no view has to catch it."""
+        if isinstance(exception, NotAllowedError):
+            return permission_denied(request, exception)
+        return None
+
+
+class SignInMiddleware(LoginRequiredMiddleware):
+    """Django's gate; where it sends people can be followed by htmx and leads back to a page."""
+
+    def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseBase | None:
+        """Tell htmx by a header; it would follow a redirect and put the form inside a table."""
+        answer = super().process_view(request, *view)
+        if answer is not None and request.headers.get("HX-Request") == "true":
+            return HttpResponseClientRedirect(answer["Location"])
+        return answer
+
+    def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponseRedirect:
+        return redirect_to_login(page_behind(request), settings.LOGIN_URL)
+
+
+def page_behind(request: HttpRequest) -> str:
+    """The page to come back to: not a fragment of it, and never something that was posted."""
+    shown = request.headers.get("HX-Current-URL", "")
+    if shown and url_has_allowed_host_and_scheme(shown, allowed_hosts={request.get_host()}):
+        parts = urlsplit(shown)
+        return parts._replace(scheme="", netloc="", fragment="").geturl()
+    return request.get_full_path() if request.method in {"GET", "HEAD"} else "/"

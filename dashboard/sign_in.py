@@ -1,0 +1,67 @@
+"""Signing in: django-allauth, narrowed to what this site offers.
+
+No sign-up, no e-mail, no way in but a name and a password. What is overridden here is what
+allauth leaves looser than we want: where `next` may lead, and what the throttle counts by.
+"""
+
+import logging
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.forms import LoginForm
+from allauth.core import context
+from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
+
+logger = logging.getLogger(__name__)
+
+
+class SignInForm(LoginForm):
+    """allauth's form under the names that password managers and scripts expect."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.label_suffix = ""
+        self.fields["login"].label = "User name"
+        for field in self.fields.values():
+            field.widget.attrs.pop("placeholder", None)
+            field.widget.attrs["class"] = "input"
+        self.fields["login"].widget.attrs |= {"spellcheck": "false", "autocapitalize": "none", "autofocus": True}
+
+    def add_prefix(self, field_name: str) -> str:
+        return "username" if field_name == "login" else str(super().add_prefix(field_name))
+
+
+class StaffAdapter(DefaultAccountAdapter):
+    """The hooks allauth calls while somebody signs in."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "username_password_mismatch": "That user name and password do not match.",
+        "too_many_login_attempts": "Too many attempts. Wait ten minutes, then try again.",
+        "enter_current_password": "That is not your current password.",
+    }
+
+    def is_safe_url(self, url: str | None) -> bool:
+        """Whether `url` stays on this origin; allauth would also follow every allowed and trusted host."""
+        request = context.request
+        return url_has_allowed_host_and_scheme(
+            url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+        )
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Count by name alone. allauth adds the Host header, and a client may write any port into that."""
+        return str(credentials.get("username", "")).lower()
+
+    def add_message(
+        self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kwargs: Any
+    ) -> None:
+        """Leave out what the next page shows anyway; after signing out there is no session to keep it in."""
+        if message_template not in {"account/messages/logged_in.txt", "account/messages/logged_out.txt"}:
+            super().add_message(request, level, message_template, *args, **kwargs)
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        # repr: what was typed may hold line breaks, and a log line must stay one line.
+        logger.warning("failed sign-in as %r from %s", credentials.get("username"), self.get_client_ip(request))
