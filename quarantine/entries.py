@@ -46,6 +46,7 @@ class Entry:
     uploader: str = ""
     sha256: str | None = None
     cut: bool = False
+    id_cut: bool = False  # the ledger's name of the media is not the homeserver's
 
     @property
     def state(self) -> State:
@@ -63,7 +64,7 @@ def clean(entry: Entry) -> Entry:
     """The entry with every text storable and of bounded length; `cut` if one had to change."""
     safe = replace(
         entry,
-        mxc=Mxc(clean_id(entry.mxc.origin), clean_id(entry.mxc.media_id)),
+        mxc=clean_mxc(entry.mxc),
         changed_by=clean_text(entry.changed_by, NAME_LENGTH),
         quarantined_by=clean_text(entry.quarantined_by, NAME_LENGTH),
         media_type=clean_text(entry.media_type, NAME_LENGTH),
@@ -72,7 +73,12 @@ def clean(entry: Entry) -> Entry:
         sha256=entry.sha256 if entry.sha256 and SHA256.fullmatch(entry.sha256) else None,
         media_length=entry.media_length if 0 <= (entry.media_length or 0) <= BIGGEST else None,
     )
-    return safe if safe == entry else replace(safe, cut=True)
+    return safe if safe == entry else replace(safe, cut=True, id_cut=safe.mxc != entry.mxc)
+
+
+def clean_mxc(mxc: Mxc) -> Mxc:
+    """The name the ledger gives to media of this name; nearly always the same."""
+    return Mxc(clean_id(mxc.origin), clean_id(mxc.media_id))
 
 
 def clean_text(text: str, length: int) -> str:

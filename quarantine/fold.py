@@ -94,6 +94,7 @@ def touch(batch: Batch, entry: Entry, *, stream_id: int) -> None:
         item = MediaItem(origin=entry.mxc.origin, media_id=entry.mxc.media_id, local=local, state=State.RELEASED)
         batch.items[entry.mxc] = item
     item.version += 1
+    item.cut = entry.id_cut
     if item.stream_id != stream_id:
         item.state = entry.state
         item.stream_id = stream_id

@@ -218,7 +218,7 @@ def save_items(items: list[MediaItem]) -> None:
         batch_size=ROWS_PER_STATEMENT,
         update_conflicts=True,
         unique_fields=["origin", "media_id"],
-        update_fields=["state", "stream_id", "version", "sha256", "uploader"],
+        update_fields=["state", "stream_id", "version", "sha256", "uploader", "cut"],
     )
 
 

@@ -261,6 +261,7 @@ class MediaItem(models.Model):
     version = models.BigIntegerField(default=0)
     sha256 = Sha256Field(null=True)  # the last one known: remembered when the media is deleted
     uploader = models.CharField(max_length=NAME_LENGTH, blank=True)
+    cut = models.BooleanField(default=False)  # its id was cut, so the homeserver can't be asked for it
 
     class Meta:
         indexes = [
