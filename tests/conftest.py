@@ -1,0 +1,148 @@
+"""Databases, processes and the browser for the tests.
+
+A test that touches a database (`@pytest.mark.django_db`, or a fixture that needs one) runs once on
+SQLite and once on PostgreSQL: `test_x[sqlite]`, `test_x[postgresql]`. Mark it `sqlite` or
+`postgresql` to keep it to one engine; `-m sqlite` on the command line picks a run of one engine.
+Both aliases, `default` and `homeserver`, are open to every such test.
+"""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+
+from tests import browsers, databases, environment
+from tests.databases import ENGINES, AttachedHomeserver, Ledgers
+from tests.postgresql import running_cluster
+
+pytest_plugins = ["tests.no_skips"]
+
+DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
+HERE = Path(__file__).parent
+
+
+# --- Which test runs on which engine ------------------------------------------------------
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "sqlite: only with the ledger on SQLite")
+    config.addinivalue_line("markers", "postgresql: only with the ledger on PostgreSQL")
+
+
+def pytest_generate_tests(metafunc):
+    if uses_database(metafunc.definition):
+        only = [name for name in ENGINES if metafunc.definition.get_closest_marker(name)]
+        params = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in only or ENGINES]
+        metafunc.parametrize("engine", params, indirect=True, scope="session")
+
+
+def pytest_itemcollected(item):
+    """Open both aliases; pytest-django would open `default` alone."""
+    if uses_database(item):
+        marker = item.get_closest_marker("django_db")
+        wanted = {"databases": list(connections)} | (marker.kwargs if marker else {})
+        item.add_marker(pytest.mark.django_db(**wanted), append=False)
+
+
+def uses_database(item) -> bool:
+    return bool(item.get_closest_marker("django_db") or DATABASE_FIXTURES.intersection(item.fixturenames))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def engine(request) -> str | None:
+    """The engine under the ledger, "sqlite" or "postgresql"; None in a test without a database.
+
+    Of session scope, so that pytest groups the tests by engine and switches once.
+    """
+    name = getattr(request, "param", None)
+    if name:
+        blocker = request.getfixturevalue("django_db_blocker")
+        ledgers = request.getfixturevalue("ledgers")
+        with blocker.unblock():
+            ledgers.use(name)
+    return name
+
+
+# --- Databases ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def pg_cluster():
+    """A private PostgreSQL: `url` (superuser), `connect()`, `create_database()`, `url_of(database)`."""
+    with running_cluster() as cluster:
+        yield cluster
+        databases.forget("default")
+
+
+@pytest.fixture(scope="session")
+def ledgers(request, django_db_setup):
+    return Ledgers(cluster=lambda: request.getfixturevalue("pg_cluster"))
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment, django_db_blocker):
+    """In place of pytest-django's: what `manage.py prepare` does; the ledgers come with their engine."""
+    with django_db_blocker.unblock():
+        call_command("migrate", database="homeserver", verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+
+
+@pytest.fixture
+def process_env(transactional_db, engine):
+    """A function: the environment to start `manage.py …` with, on the databases of this test.
+
+    A process sees only what is committed, so the test is a transactional one.
+    """
+
+    def build(**extra: str) -> dict[str, str]:
+        return environment.process_environ(databases.CURRENT | extra)
+
+    return build
+
+
+# --- An attached homeserver ---------------------------------------------------------------
+
+
+@pytest.fixture
+def synapse_schema() -> str:
+    """The DDL of an attached homeserver; override it where a test needs another."""
+    return (HERE / "synapse_schema.sql").read_text()
+
+
+@pytest.fixture
+def attached_postgresql(transactional_db, pg_cluster, synapse_schema):
+    """The `homeserver` alias is a fresh PostgreSQL database, read with the role of docs/attach.md."""
+    database = pg_cluster.create_database("synapse")
+    with pg_cluster.connect(database) as connection:
+        connection.execute(synapse_schema)
+    grants = databases.documented_grants(environment.ROOT / "docs" / "attach.md")
+    url = databases.create_reader(pg_cluster, database, grants)
+    environ = {"HOMESERVER_DATABASE_URL": url, "HOMESERVER_NAME": "matrix.example"}
+    with databases.attached(AttachedHomeserver(environ=environ, owner=pg_cluster.url_of(database))) as homeserver:
+        yield homeserver
+    databases.drop_reader(pg_cluster, url, database)
+
+
+@pytest.fixture
+def attached_sqlite(transactional_db, tmp_path, synapse_schema):
+    """The `homeserver` alias is a fresh SQLite file (WAL, as Synapse keeps it), opened read-only."""
+    file = tmp_path / "synapse.sqlite3"
+    owner = sqlite3.connect(file, autocommit=True)
+    owner.execute("PRAGMA journal_mode=WAL")
+    owner.executescript(synapse_schema)
+    environ = {"HOMESERVER_DATABASE_URL": f"sqlite:///{file}", "HOMESERVER_NAME": "matrix.example"}
+    with databases.attached(AttachedHomeserver(environ=environ, owner=str(file))) as homeserver:
+        yield homeserver
+    owner.close()
+
+
+# --- The browser --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A real browser (Playwright). Closed with the module: its event loop must not outlive its tests."""
+    with browsers.running_chromium() as browser:
+        yield browser
