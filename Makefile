@@ -1,0 +1,55 @@
+# Every task a person runs. All that is made stays in the checkout: .uv/ .venv/ var/.
+
+UV_VERSION := 0.13.9
+# uv's own cache and any Python it has to fetch stay here too, unless you say otherwise.
+export UV_CACHE_DIR ?= $(CURDIR)/.uv/cache
+export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.uv/python
+PYTEST_ARGS ?=
+
+UV := .uv/bin/uv
+PYTHON := .venv/bin/python
+READY := .venv/.ready
+
+# What an operator would set, for checks that look at the settings; none of it is anyone's.
+PRODUCTION := SECRET_KEY=only-for-make-check-0123456789abcdefghijklmnopqrstuvwxyz HTTPS=on DEBUG=off \
+	ALLOWED_HOSTS=quarantine.example DATA_DIR=$(CURDIR)/var/check \
+	DATABASE_URL= DATABASE_REPLICA_URL= HOMESERVER_DATABASE_URL= HOMESERVER_URL=
+
+.PHONY: help demo test check
+
+help:
+	@echo "make demo   set everything up and serve a dashboard with sample data on http://127.0.0.1:8000"
+	@echo "make test   the whole suite: both database engines, a real browser, a real Synapse"
+	@echo "            (PYTEST_ARGS='tests/quarantine -k feed' picks some of it)"
+	@echo "make check  format, lint, types, migrations, deployment, templates, imports"
+
+demo: $(READY)
+	@exec $(PYTHON) manage.py demo
+
+test: $(READY)
+	@scripts/install-browser
+	@exec $(PYTHON) -m pytest $(PYTEST_ARGS)
+
+check: $(READY)
+	$(UV) lock --check --quiet --python $(PYTHON)
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	$(PRODUCTION) .venv/bin/mypy
+	$(PRODUCTION) $(PYTHON) manage.py makemigrations --check --dry-run
+	$(PRODUCTION) $(PYTHON) manage.py check --deploy --fail-level WARNING
+	.venv/bin/djlint --quiet --lint templates
+	.venv/bin/djlint --quiet --check templates
+	$(PYTHON) -m pytest --quiet tests/test_conventions.py
+
+# --- Set-up: nothing happens while the lock file has not changed ---------------------------
+
+$(UV):
+	@scripts/install-uv $(UV_VERSION)
+
+# --python only where there is no environment yet: an existing one keeps its Python.
+$(READY): uv.lock pyproject.toml | $(UV)
+	@if [ -x $(PYTHON) ] && $(PYTHON) -c ''; then python=$(PYTHON); else python=$$(scripts/find-python || echo 3.13); fi; \
+	echo "Installing the dependencies into .venv/ with $$python"; \
+	$(UV) sync --frozen --quiet --python "$$python" || \
+	{ echo "make: the dependencies could not be installed (uv's message is above)." >&2; exit 1; }
+	@touch $@
