@@ -30,6 +30,7 @@ class Caught:
     repeated: int = 0
     late: int = 0  # rows that turned up in an open hole
     position: int = 0  # newest feed id taken in, inclusive
+    head: int = 0  # of the ledger
     more: bool = False  # call again at once
     held_back: bool = False  # rows wait behind a hole
     restored: bool = False  # a new generation has begun
@@ -93,6 +94,7 @@ def catch_up(reader: Reader, *, limit: int = ROWS) -> Caught:
         repeated=done.repeated,
         late=late,
         position=prefix.rows[-1].feed_id if prefix.rows else held.feed_position,
+        head=done.head,
         more=prefix.full and bool(prefix.rows),
         held_back=prefix.held_back,
     )

@@ -1,0 +1,54 @@
+"""manage.py follow: keep the ledger up to date with the homeserver."""
+
+import json
+import signal
+import threading
+from argparse import ArgumentParser
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
+
+from quarantine import ledger
+from quarantine.fold import LedgerError
+from quarantine.follow import Totals, follow, follow_once
+from quarantine.homeserver.media import HomeserverAwayError
+
+
+class Command(BaseCommand):
+    help = "Follow the homeserver's feed into the ledger, and sweep for media it quarantined by hash."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--once", action="store_true", help="read to the end there is now, then stop")
+        parser.add_argument("--interval", type=float, default=0.5, metavar="S", help="seconds between reads (0.5)")
+        parser.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
+
+    def handle(self, *_args: Any, once: bool, interval: float, json: bool, **_options: Any) -> None:
+        if not 0.01 <= interval <= 3600:
+            msg = "--interval must be between 0.01 and 3600 seconds."
+            raise CommandError(msg, returncode=2)
+        stop = stop_on_signals()
+        try:
+            ledger.current()
+            totals = follow_once(stop=stop) if once else follow(stop=stop, interval=interval)
+        except (LedgerError, HomeserverAwayError, OperationalError) as error:
+            raise CommandError(str(error).strip()) from error
+        self.report(totals, as_json=json)
+
+    def report(self, totals: Totals, *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps(asdict(totals)))
+            return
+        self.stdout.write(
+            f"{totals.recorded} recorded, {totals.swept} found by the sweep, {totals.repeated} repeats. "
+            f"The ledger is at {totals.head}, the feed at {totals.position}, open holes: {totals.open_holes}."
+        )
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and Ctrl-C set, so that a step under way is finished first."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

@@ -1,0 +1,55 @@
+"""Media with a hash we know as quarantined, looked up by hash every few seconds.
+
+Synapse quarantines re-uploads of a known hash by itself and writes no row in its feed
+(element-hq/synapse#19672). Both media tables index sha256, so this needs no scan.
+"""
+
+from collections.abc import Callable
+
+from quarantine import ledger, look
+from quarantine.homeserver import media
+from quarantine.ledger import Appended
+from quarantine.models import MediaItem, State
+
+NEWEST = 500  # hashes looked up each time
+ROUND = 1_500  # further ones each time, in turn
+
+
+class Sweep:
+    """Looks at the newest hashes each time, and at the others in turn."""
+
+    def __init__(self, *, newest: int = NEWEST, turn: int = ROUND) -> None:
+        self.newest = newest
+        self.turn = turn
+        self.below: int | None = None  # the position the turn has got down to; None: start again
+
+    def tick(self, settle: Callable[[], None]) -> Appended:
+        """Record what the homeserver quarantined by hash since. `settle` follows the feed to its end first."""
+        hashes = self.next_hashes()
+        quarantined = {found.mxc for found in media.with_hashes(hashes) if found.quarantined_by is not None}
+        held = ledger.fetch_items(quarantined)
+        missing = {mxc for mxc in quarantined if mxc not in held or held[mxc].state != State.QUARANTINED}
+        return look.record(missing, settle=settle)
+
+    def next_hashes(self) -> list[str]:
+        """At most newest + turn sha256, newest first."""
+        newest = known_hashes(below=None, limit=self.newest)
+        if len(newest) < self.newest:
+            return unique(newest)
+        if self.below is None or self.below > newest[-1][0]:
+            self.below = newest[-1][0]
+        older = known_hashes(below=self.below, limit=self.turn)
+        self.below = older[-1][0] if len(older) == self.turn else None
+        return unique(newest + older)
+
+
+def known_hashes(*, below: int | None, limit: int) -> list[tuple[int, str]]:
+    """(position, sha256) of media the ledger holds as quarantined or deleted, newest first, below a position (exclusive)."""
+    items = MediaItem.objects.filter(sha256__isnull=False).exclude(state=State.RELEASED).order_by("-stream_id")
+    if below is not None:
+        items = items.filter(stream_id__lt=below)
+    return [(position, sha256 or "") for position, sha256 in items.values_list("stream_id", "sha256")[:limit]]
+
+
+def unique(found: list[tuple[int, str]]) -> list[str]:
+    return list(dict.fromkeys(sha256 for _, sha256 in found))
