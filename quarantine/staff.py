@@ -1,5 +1,10 @@
 """The people who work here, and what each may do. Every rule about roles is asked of `require`."""
 
+from allauth.usersessions.models import UserSession
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
 from quarantine.models import Role, Staff
 
 
@@ -16,3 +21,102 @@ def require(staff: Staff, role: Role) -> None:
     if not staff.may(role):
         msg = f"This needs the role {role.label.lower()}."
         raise NotAllowedError(msg)
+
+
+def add_staff(*, name: str, role: Role, password: str, any_password: bool = False) -> Staff:
+    """Open an account. `any_password` is for the demo, which prints its passwords on the screen.
+
+    A name that differs from another's only by case is refused: in a history the two read the same.
+    """
+    staff = Staff(username=name, role=role)
+    check_name(staff)
+    set_checked(staff, password, any_password=any_password)
+    try:
+        with transaction.atomic():
+            staff.save(force_insert=True)
+    except IntegrityError as error:  # somebody else was quicker
+        msg = f"There is an account {name!r} already."
+        raise StaffError(msg) from error
+    return staff
+
+
+def disable_staff(name: str) -> Staff:
+    """Shut the account and end its sessions; what it did keeps its name."""
+    with transaction.atomic():
+        staff = find(name)
+        keep_one_admin(without=staff)
+        staff.is_active = False
+        staff.save(update_fields=["is_active"])
+        end_sessions(staff)
+    return staff
+
+
+def enable_staff(name: str) -> Staff:
+    """Open a disabled account again, with the password and the role it had."""
+    staff = find(name)
+    staff.is_active = True
+    staff.save(update_fields=["is_active"])
+    return staff
+
+
+def set_role(*, name: str, role: Role) -> Staff:
+    """Takes effect with the person's next request; their sessions go on."""
+    with transaction.atomic():
+        staff = find(name)
+        if role != Role.ADMIN:
+            keep_one_admin(without=staff)
+        staff.role = role
+        staff.save(update_fields=["role"])
+    return staff
+
+
+def set_password(*, name: str, password: str) -> Staff:
+    """Replace a forgotten password, and end every session that began with the old one."""
+    with transaction.atomic():
+        staff = find(name)
+        set_checked(staff, password, any_password=False)
+        staff.save(update_fields=["password"])
+        end_sessions(staff)
+    return staff
+
+
+def end_sessions(staff: Staff) -> None:
+    for session in UserSession.objects.filter(user=staff):
+        session.end()
+
+
+def find(name: str) -> Staff:
+    staff = None if "\0" in name else Staff.objects.filter(username=name).first()  # PostgreSQL refuses to look for NUL
+    if staff is None:
+        msg = f"There is no account {name!r}."
+        raise StaffError(msg)
+    return staff
+
+
+def keep_one_admin(*, without: Staff) -> None:
+    """Refuse if no active admin but this one is left. The rows are locked: two admins can't shut out each other."""
+    admins = Staff.objects.select_for_update().filter(role=Role.ADMIN, is_active=True).order_by("pk")
+    if {admin.pk for admin in admins} == {without.pk}:
+        msg = f"{without.username!r} is the last admin. Make someone else an admin first."
+        raise StaffError(msg)
+
+
+def check_name(staff: Staff) -> None:
+    try:
+        staff.clean_fields(exclude=["password"])
+    except ValidationError as error:
+        raise StaffError(" ".join(error.messages)) from error
+    taken = Staff.objects.filter(username__iexact=staff.username).first()
+    if taken:
+        again = "" if taken.is_active else " It is disabled; it can be enabled again."
+        msg = f"There is an account {taken.username!r} already.{again}"
+        raise StaffError(msg)
+
+
+def set_checked(staff: Staff, password: str, *, any_password: bool) -> None:
+    try:
+        if not any_password:
+            validate_password(password, user=staff)
+    except ValidationError as error:
+        raise StaffError(" ".join(error.messages)) from error
+    staff.set_password(password)
