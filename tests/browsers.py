@@ -4,11 +4,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest import mock
 
 import pytest
 from playwright.sync_api import Browser, Error, sync_playwright
 
-from tests.environment import ROOT
+from tests.environment import ASYNC_UNSAFE, ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OWN_BROWSERS = ROOT / "var" / "browsers"  # where `make test` has Playwright keep its own
@@ -25,10 +26,14 @@ ARGUMENTS = [
 
 @contextmanager
 def running_chromium() -> Iterator[Browser]:
-    """An installed one, else Playwright's own; without either the test is skipped."""
+    """An installed one, else Playwright's own; without either the test is skipped.
+
+    Playwright keeps an event loop running in this thread, so Django has to be told that the ORM
+    may be used all the same, and `asyncio.run` can't be used until the browser is closed.
+    """
     os.environ.setdefault("PLAYWRIGHT_BROWSERS_PATH", str(OWN_BROWSERS))
     executable = next(filter(None, map(shutil.which, NAMES)), None)
-    with sync_playwright() as playwright:
+    with mock.patch.dict(os.environ, {ASYNC_UNSAFE: "true"}), sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         except Error as error:

@@ -9,6 +9,7 @@ Both aliases, `default` and `homeserver`, are open to every such test.
 import sqlite3
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.core.management import call_command
 from django.db import connections
@@ -21,6 +22,10 @@ pytest_plugins = ["tests.no_skips"]
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
 HERE = Path(__file__).parent
+
+# A busy machine is slow, not wrong.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 # --- Which test runs on which engine ------------------------------------------------------
@@ -143,6 +148,6 @@ def attached_sqlite(transactional_db, tmp_path, synapse_schema):
 
 @pytest.fixture(scope="module")
 def chromium():
-    """A real browser (Playwright). Closed with the module: its event loop must not outlive its tests."""
+    """A real browser (Playwright), closed with the module; no `asyncio.run` in tests that use it."""
     with browsers.running_chromium() as browser:
         yield browser

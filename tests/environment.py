@@ -19,6 +19,7 @@ atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 
 # No DATABASE_URL and no HOMESERVER_DATABASE_URL: SQLite and the sample homeserver, both in DATA_DIR.
 BASE = {"SECRET_KEY": "for-the-tests-alone-" + "0" * 40, "HTTPS": "off", "DATA_DIR": str(DATA_DIR)}
+ASYNC_UNSAFE = "DJANGO_ALLOW_ASYNC_UNSAFE"  # set beside a browser, never for the server it looks at
 
 
 def declared_variables() -> set[str]:
@@ -28,7 +29,7 @@ def declared_variables() -> set[str]:
 
 def process_environ(extra: Mapping[str, str]) -> dict[str, str]:
     """What a process under test starts with: this one's environment, but our settings only from BASE and `extra`."""
-    ours = declared_variables()
+    ours = declared_variables() | {ASYNC_UNSAFE}
     inherited = {name: value for name, value in os.environ.items() if name not in ours}
     return inherited | {"DJANGO_SETTINGS_MODULE": "dashboard.settings"} | BASE | dict(extra)
 
