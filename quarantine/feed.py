@@ -46,7 +46,7 @@ class FeedCursor:
     holes: tuple[int, ...] = ()
     filled: tuple[int, ...] = ()
 
-    def move(self, held: Ledger) -> None:
+    def move(self, held: Ledger, done: Appended) -> None:
         if (held.feed_generation, held.feed_position) != (self.generation, self.before):
             msg = f"The feed was read on to {held.feed_generation}:{held.feed_position} by another process."
             raise CursorMovedError(msg)
@@ -64,8 +64,8 @@ class NewGeneration:
     generation: int
     before: int
 
-    def move(self, held: Ledger) -> None:
-        FeedCursor(generation=self.generation, before=self.before, after=0).move(held)
+    def move(self, held: Ledger, done: Appended) -> None:
+        FeedCursor(generation=self.generation, before=self.before, after=0).move(held, done)
         held.feed_generation += 1
         held.review_due = True
 

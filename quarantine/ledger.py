@@ -48,8 +48,8 @@ class CursorMovedError(LedgerError):
 class Cursor(Protocol):
     """How far a reader has got. Moves in the transaction that records what it read."""
 
-    def move(self, ledger: Ledger) -> None:
-        """Compare with what is stored, under the lock, and set; raises CursorMovedError."""
+    def move(self, held: Ledger, done: "Appended") -> None:
+        """Compare with what is stored, under the lock, and set; raises CursorMovedError, and nothing has happened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +106,6 @@ def append(entries: Sequence[Entry], *, cursor: Cursor | None = None) -> Appende
     with transaction.atomic():
         lock()
         ledger = current()
-        if cursor is not None:
-            cursor.move(ledger)
         batch = prepare(ledger, safe)
         for entry in safe:
             take(batch, entry)
@@ -117,14 +115,17 @@ def append(entries: Sequence[Entry], *, cursor: Cursor | None = None) -> Appende
             notify(ledger.head)
         save_items([batch.items[mxc] for mxc in batch.touched])
         ledger.repeats += batch.repeated
+        done = Appended(
+            head=ledger.head,
+            recorded=len(batch.changes),
+            repeated=batch.repeated,
+            stale=batch.stale,
+            duplicate=batch.duplicate,
+        )
+        if cursor is not None:
+            cursor.move(ledger, done)
         ledger.save(update_fields=GATE_FIELDS)
-    return Appended(
-        head=ledger.head,
-        recorded=len(batch.changes),
-        repeated=batch.repeated,
-        stale=batch.stale,
-        duplicate=batch.duplicate,
-    )
+    return done
 
 
 def lock() -> None:

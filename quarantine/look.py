@@ -40,11 +40,26 @@ def record(
     cursor: Cursor | None = None,
     settle: Callable[[], None] | None = None,
     rows: Mapping[Mxc, FeedRow] | None = None,
+    source: Source = Source.AUDIT,
 ) -> Appended:
-    """Read these media and append what differs from the ledger, as found by a look.
+    """Read these media and append what differs from the ledger, as found by a look."""
+    entries = compare(keys, settle=settle, rows=rows or {}, source=source)
+    if not entries and cursor is None:
+        return Appended(head=ledger.current().head)
+    return ledger.append(entries, cursor=cursor)
 
-    `settle` runs between the look and the append: it should follow the feed to its end, so that
-    what the feed tells is recorded as the feed's. `rows` are feed rows that say the same, if so.
+
+def compare(
+    keys: Collection[Mxc],
+    *,
+    settle: Callable[[], None] | None = None,
+    rows: Mapping[Mxc, FeedRow] | None = None,
+    source: Source = Source.AUDIT,
+) -> list[Entry]:
+    """What the homeserver says of these media now, where the ledger says otherwise; in the order of their names.
+
+    `settle` runs after the look: it should follow the feed to its end, so that what the feed
+    tells is recorded as the feed's. `rows` are feed rows that say the same, if so.
     """
     held = {key: clean_mxc(key) for key in keys if askable(key)}
     versions = ledger.versions(held.values())
@@ -54,13 +69,19 @@ def record(
     if settle is not None and differing:
         settle()
     gone = last_changes([items[held[key]] for key in differing if key not in found])
-    entries = [
-        told_by((rows or {}).get(key), to_entry(key, found.get(key), gone.get(held[key]), expected=versions[held[key]]))
+    return [
+        told_by(
+            (rows or {}).get(key),
+            to_entry(key, found.get(key), gone.get(held[key]), expected=versions[held[key]], source=source),
+        )
         for key in differing
     ]
-    if not entries and cursor is None:
-        return Appended(head=ledger.current().head)
-    return ledger.append(entries, cursor=cursor)
+
+
+def differing(keys: Collection[Mxc]) -> list[Mxc]:
+    """Which of these media the ledger and the homeserver disagree on, at a first look."""
+    found, items = media.read(keys), ledger.fetch_items(keys)
+    return [key for key in keys if askable(key) and differs(items.get(key), found.get(key))]
 
 
 def review() -> None:
@@ -90,17 +111,17 @@ def differs(item: MediaItem | None, found: Media | None) -> bool:
     return held != (found is not None and found.quarantined_by is not None)
 
 
-def to_entry(mxc: Mxc, found: Media | None, last: Change | None, *, expected: int) -> Entry:
+def to_entry(mxc: Mxc, found: Media | None, last: Change | None, *, expected: int, source: Source) -> Entry:
     """What the look says: quarantined, released, or no longer there."""
     if found is None:
         gone = {name: getattr(last, name) for name in SNAPSHOT} if last else {}
-        return Entry(**gone, mxc=mxc, quarantined=False, deleted=True, source=Source.AUDIT, expected=expected)
+        return Entry(**gone, mxc=mxc, quarantined=False, deleted=True, source=source, expected=expected)
     actor = found.quarantined_by or ""
     return Entry(
         **facts(found),
         mxc=mxc,
         quarantined=found.quarantined_by is not None,
-        source=Source.AUDIT,
+        source=source,
         cause=Cause.HASH if actor == SYSTEM else Cause.UNKNOWN,
         changed_by=actor,
         quarantined_by=actor,

@@ -4,6 +4,7 @@ Rows of Change are never updated or deleted. Everything here is written by `ledg
 except Action and Intent, which an action commits before it calls the homeserver.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 
@@ -282,3 +283,75 @@ class MediaItem(models.Model):
     @property
     def mxc(self) -> Mxc:
         return Mxc(self.origin, self.media_id)
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def unfinished(self) -> Self:
+        return self.exclude(status__in=[Run.Status.FINISHED, Run.Status.ABANDONED])
+
+
+class Run(models.Model):
+    """One backfill or audit. An unfinished one is resumed."""
+
+    class Kind(models.TextChoices):
+        BACKFILL = "backfill", "Backfill"
+        AUDIT = "audit", "Audit"
+
+    class Status(models.TextChoices):
+        RUNNING = "running", "Running"
+        STOPPED = "stopped", "Stopped"  # may be resumed
+        FAILED = "failed", "Failed"  # may be resumed
+        FINISHED = "finished", "Finished"
+        ABANDONED = "abandoned", "Abandoned"  # another was started in its place
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    status = models.CharField(max_length=16, choices=Status, default=Status.RUNNING)
+    message = models.TextField(blank=True)  # why it failed
+    started_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    pause_asked = models.BooleanField(default=False)  # from the backfill page
+    open_holes = models.IntegerField(default=0)
+    seconds = models.FloatField(default=0)  # of work, without the breaks between resumptions
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index("kind", F("id").desc(), name="run_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}: {self.status}"
+
+    def covers(self, over: Sequence[str]) -> bool:
+        """Whether it walks exactly these tables."""
+        return sorted(self.legs.values_list("over", flat=True)) == sorted(over)
+
+
+class Leg(models.Model):
+    """A run's walk over one table. Its position moves in the transaction that records what was found up to it."""
+
+    class Over(models.TextChoices):
+        LOCAL = "local", "Local media"
+        REMOTE = "remote", "Remote media"
+        HELD = "held", "Media held as quarantined"  # the audit's other direction: the ledger's own list
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="legs")
+    over = models.CharField(max_length=16, choices=Over)
+    passes = models.IntegerField(default=1)  # the one under way, or the last
+    position = models.BigIntegerField(default=0)  # page, rowid or number of items; exclusive: all below is done
+    end = models.BigIntegerField(default=0)  # position at which the pass is complete
+    identity = models.BigIntegerField(default=0)  # of the table's file: another one means that positions changed
+    broken = models.BooleanField(default=False)  # this pass needed several snapshots: one further pass
+    done = models.BooleanField(default=False)
+    scanned = models.BigIntegerField(default=0)  # rows read
+    found = models.BigIntegerField(default=0)  # quarantined media seen (audit of held media: that differed)
+    recorded = models.BigIntegerField(default=0)
+    already = models.BigIntegerField(default=0)  # held as quarantined before
+    late = models.BigIntegerField(default=0)  # no longer so when looked at again
+    longest_statement_ms = models.FloatField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "over"], name="leg_once")]
+
+    def __str__(self) -> str:
+        return f"{self.over} {self.position}/{self.end}"

@@ -1,0 +1,262 @@
+"""Backfill and audit: one walk over the media tables, into the ledger.
+
+What a walk sees is only a candidate: a snapshot is old by the time it is used. So every
+candidate is read again by key, the feed is followed to its end, and the gate drops what has
+moved since (`look`). The audit also looks at everything the ledger holds as quarantined:
+what was released or deleted behind the feed's back.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import batched
+
+from django.db import connections, transaction
+from django.db.models import QuerySet
+
+from quarantine import ledger, look
+from quarantine.follow import Follower
+from quarantine.homeserver.router import ALIAS
+from quarantine.ledger import Appended
+from quarantine.models import Ledger, Leg, MediaItem, OpenHole, Run, Source, State
+from quarantine.mxc import Mxc
+from quarantine.walk import Pace, Walker, Window
+
+BATCH = 500  # candidates confirmed at once: the ledger's lock is held for 74 ms at most
+MOST_PASSES = 2
+TABLES = (Leg.Over.LOCAL, Leg.Over.REMOTE)
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What a run has done, over all its tables and resumptions."""
+
+    run: int | None  # None: nothing was to be written
+    table: str
+    scanned: int
+    found: int
+    recorded: int
+    already: int
+    late: int
+    passes: int
+    open_holes: int
+    longest_statement_ms: float
+    seconds: float
+    interrupted: bool  # stopped before the end: run it again to go on
+    drift: int  # differences seen but not written
+
+
+@dataclass(frozen=True, slots=True)
+class LegCursor:
+    """Moves a leg in the transaction that records what was found up to `position`."""
+
+    leg: Leg
+    position: int
+    scanned: int
+    found: int
+    already: int
+
+    def move(self, held: Ledger, done: Appended) -> None:
+        self.count(done)
+        self.leg.save()
+
+    def count(self, done: Appended) -> None:
+        self.leg.position = self.position
+        self.leg.scanned += self.scanned
+        self.leg.found += self.found
+        self.leg.already += self.already
+        self.leg.recorded += done.recorded
+        self.leg.late += self.found - self.already - done.recorded
+
+
+@dataclass(kw_only=True)
+class Job:
+    """One run in this process."""
+
+    kind: Run.Kind
+    over: Sequence[str]  # Leg.Over, in this order
+    stop: threading.Event
+    pace: Pace = field(default_factory=Pace)
+    write: bool = True  # off: look and count, record nothing
+    progress: Callable[[Leg, int], None] = lambda _leg, _position: None
+    run: Run = field(init=False)
+    legs: list[Leg] = field(init=False)
+    follower: Follower = field(init=False)
+    began: float = field(default_factory=time.monotonic)
+    drift: int = 0
+
+    def go(self, *, restart: bool = False) -> Report:
+        """Follow the feed to its safe end, then walk. Whatever is raised, nothing is lost: run it again."""
+        self.follower = Follower(self.stop)
+        self.follower.once()
+        self.open(restart=restart)
+        try:
+            for leg in self.legs:
+                self.walk(leg)
+        except Exception as error:
+            self.close(Run.Status.FAILED, message=str(error))
+            raise
+        self.close(Run.Status.FINISHED if all(leg.done for leg in self.legs) else Run.Status.STOPPED)
+        return self.report()
+
+    # --- The run's own row ----------------------------------------------------------------
+
+    def open(self, *, restart: bool) -> None:
+        """Take up the unfinished run of this kind over the same tables, or begin a new one."""
+        now = datetime.now(UTC)
+        holes = OpenHole.objects.filter(generation=ledger.current().feed_generation).count()
+        fresh = Run(kind=self.kind, started_at=now, updated_at=now, open_holes=holes)
+        if not self.write:
+            self.run, self.legs = fresh, [Leg(run=fresh, over=over) for over in self.over]
+            return
+        with transaction.atomic():
+            unfinished = Run.objects.unfinished().filter(kind=self.kind).order_by("-pk").first()
+            if unfinished and not restart and unfinished.covers(self.over):
+                self.run, self.legs = unfinished, list(unfinished.legs.order_by("pk"))
+                self.resume(now)
+                return
+            Run.objects.unfinished().filter(kind=self.kind).update(status=Run.Status.ABANDONED, ended_at=now)
+            fresh.save()
+            self.run, self.legs = fresh, [Leg.objects.create(run=fresh, over=over) for over in self.over]
+
+    def resume(self, now: datetime) -> None:
+        """What was under way when it stopped was seen in another snapshot: its pass counts as broken."""
+        self.run.status, self.run.message, self.run.pause_asked = Run.Status.RUNNING, "", False
+        self.run.updated_at = now
+        self.run.save()
+        for leg in self.legs:
+            if not leg.done and leg.position:
+                leg.broken = True
+                leg.save()
+
+    def close(self, status: Run.Status, *, message: str = "") -> None:
+        self.run.status, self.run.message = status, message
+        self.run.seconds += time.monotonic() - self.began
+        self.run.updated_at = datetime.now(UTC)
+        self.run.ended_at = self.run.updated_at if status is Run.Status.FINISHED else None
+        if self.write:
+            self.run.save()
+
+    def stopped(self) -> bool:
+        return self.stop.is_set() or Run.objects.filter(pk=self.run.pk, pause_asked=True).exists()
+
+    # --- The walk -------------------------------------------------------------------------
+
+    def walk(self, leg: Leg) -> None:
+        if leg.over == Leg.Over.HELD:
+            self.walk_held(leg)
+            return
+        walker = Walker(leg.over, self.pace)
+        while not leg.done and not self.stopped():
+            began = time.monotonic()
+            self.stretch(leg, walker)
+            self.beat(leg, walker)
+            if not leg.done:
+                self.stop.wait((time.monotonic() - began) * self.pace.rest / (1 - self.pace.rest))
+
+    def stretch(self, leg: Leg, walker: Walker) -> None:
+        """As far as one snapshot reaches."""
+        extent = walker.extent()
+        if not leg.end or leg.identity != extent.identity:
+            leg.position, leg.end, leg.identity, leg.broken = 0, extent.end, extent.identity, False
+        windows = walker.stretch(
+            start=leg.position, end=leg.end, stop=self.stop, seen=lambda window: self.progress(leg, window.stop)
+        )
+        for some in in_batches(windows):
+            self.confirm(leg, some)
+        if leg.position < leg.end:
+            # Rows may have moved between this snapshot and the next. SQLite's don't.
+            leg.broken = connections[ALIAS].vendor == "postgresql"
+        elif leg.broken and leg.passes < MOST_PASSES:
+            leg.passes, leg.position, leg.broken = leg.passes + 1, 0, False
+            leg.end = walker.extent().end
+        else:
+            leg.done = True
+
+    def beat(self, leg: Leg, walker: Walker) -> None:
+        """Say how far it has got."""
+        leg.longest_statement_ms = round(max(leg.longest_statement_ms, walker.longest_ms), 1)
+        if self.write:
+            leg.save()
+            Run.objects.filter(pk=self.run.pk).update(updated_at=datetime.now(UTC))
+
+    def confirm(self, leg: Leg, windows: list[Window]) -> None:
+        """Record what these windows saw that the ledger lacks and that is still so. The leg moves with the last of it."""
+        keys = [key for window in windows for key in window.keys]
+        held = {mxc for mxc, item in ledger.fetch_items(keys).items() if item.state == State.QUARANTINED}
+        again = leg.passes > 1  # what a further pass sees again was counted by the first
+        scanned = sum(window.scanned for window in windows)
+        parts = list(batched(keys, BATCH)) or [()]
+        for number, part in enumerate(parts, start=1):
+            lacking = [key for key in part if key not in held]
+            last = number == len(parts)
+            cursor = LegCursor(
+                leg,
+                position=windows[-1].stop if last else leg.position,
+                scanned=scanned if last else 0,
+                found=len(lacking) if again else len(part),
+                already=0 if again else len(part) - len(lacking),
+            )
+            self.take(lacking, cursor)
+
+    def walk_held(self, leg: Leg) -> None:
+        """The other direction: everything the ledger holds as quarantined, by position, up to the head at the start."""
+        leg.end = leg.end or ledger.current().head
+        while not leg.done and not self.stopped():
+            items = list(held_above(leg.position, up_to=leg.end)[:BATCH])
+            position = items[-1].stream_id if len(items) == BATCH else leg.end
+            askable = [item.mxc for item in items if not item.cut]
+            differing = look.differing(askable)
+            cursor = LegCursor(leg, position=position, scanned=len(items), found=len(differing), already=0)
+            self.take(differing, cursor)
+            leg.done = position >= leg.end
+            self.progress(leg, position)
+        if self.write:
+            leg.save()
+
+    def take(self, keys: Sequence[Mxc], cursor: LegCursor) -> None:
+        if self.write:
+            source = Source.BACKFILL if self.kind == Run.Kind.BACKFILL else Source.AUDIT
+            look.record(keys, cursor=cursor, settle=self.follower.settle, source=source)
+            return
+        self.drift += len(look.compare(keys, settle=self.follower.settle, source=Source.AUDIT))
+        cursor.count(Appended(head=0))
+
+    def report(self) -> Report:
+        legs = self.legs
+        tables = [leg.over for leg in legs if leg.over != Leg.Over.HELD]
+        return Report(
+            run=self.run.pk,
+            table=tables[0] if len(tables) == 1 else "both",
+            scanned=sum(leg.scanned for leg in legs),
+            found=sum(leg.found for leg in legs),
+            recorded=sum(leg.recorded for leg in legs),
+            already=sum(leg.already for leg in legs),
+            late=sum(leg.late for leg in legs),
+            passes=max(leg.passes for leg in legs),
+            open_holes=self.run.open_holes,
+            longest_statement_ms=max(leg.longest_statement_ms for leg in legs),
+            seconds=round(self.run.seconds, 3),
+            interrupted=not all(leg.done for leg in legs),
+            drift=self.drift,
+        )
+
+
+def in_batches(windows: list[Window]) -> Iterator[list[Window]]:
+    """Windows together until they hold a batch of candidates."""
+    some: list[Window] = []
+    for window in windows:
+        some.append(window)
+        if sum(len(each.keys) for each in some) >= BATCH:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def held_above(position: int, *, up_to: int) -> QuerySet[MediaItem]:
+    """Media the ledger holds as quarantined, by its newest change: above `position` (exclusive), to `up_to` (inclusive)."""
+    items = MediaItem.objects.filter(state=State.QUARANTINED, stream_id__gt=position, stream_id__lte=up_to)
+    return items.order_by("stream_id")
