@@ -1,12 +1,92 @@
-"""mxc://origin/media_id: the name of a media item."""
+"""mxc://origin/media_id, the name of a media item, and the recognition of whatever people paste."""
 
+import re
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+from urllib.parse import unquote
+
+SHOWN = 60  # characters of what was pasted, in a message
+
+
+class MxcError(ValueError):
+    """Not the name of a media item; says why in a sentence."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mxc:
+    """Made directly it takes any texts, as strangers' servers send them; `parse` is for what people type."""
+
     origin: str
     media_id: str
 
     def __str__(self) -> str:
         return f"mxc://{self.origin}/{self.media_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read mxc://origin/media_id, blanks around it aside. Raises MxcError."""
+        found = MXC.fullmatch(text.strip())
+        if found is None or not all(map(is_visible, found.groups())):
+            msg = f"{shown(text)} is not a media address; one looks like mxc://matrix.example/hXkQvbTzRtLm."
+            raise MxcError(msg)
+        return cls(*found.groups())
+
+
+class Kind(StrEnum):
+    MEDIA = "media"
+    SHA256 = "sha256"
+    USER = "user"
+    SERVER = "server"  # or a file name: "photo.png" looks the same
+    WORDS = "words"
+
+
+@dataclass(frozen=True, slots=True)
+class Pasted:
+    """What a pasted text is. `value`: an mxc URI, 64 lower-case hex, a user id, a server name, or the words."""
+
+    kind: Kind
+    value: str
+
+    @property
+    def mxc(self) -> Mxc | None:
+        return Mxc.parse(self.value) if self.kind is Kind.MEDIA else None
+
+
+MXC = re.compile(r"mxc://([^/?#]+)/([^/?#]+)", re.IGNORECASE)
+# https://host/_matrix/client/v1/media/download/ORIGIN/ID/name.png and its older and thumbnail forms
+MEDIA_URL = re.compile(
+    r"(?:https?://[^/\s]+)?/_matrix/(?:client/(?:v1|unstable/[^/\s]+)/media|media/(?:r0|v\d+|unstable))"
+    r"/(?:download|thumbnail)/([^/?#\s]+)/([^/?#\s]+)(?:[/?#]\S*)?",
+    re.IGNORECASE,
+)
+USER_LINK = re.compile(r"https?://matrix\.to/#/((?:@|%40)[^/?\s]+)(?:[/?]\S*)?", re.IGNORECASE)
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+USER = re.compile(r"@[^:\s]*:[^\s/]+")
+SERVER = re.compile(r"(?=.*[.:])(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::\d{1,5})?")
+
+
+def parse_pasted(text: str) -> Pasted:
+    """Recognise what somebody pasted. Raises MxcError for a media address or link that names no media."""
+    text = text.strip()
+    if link := MEDIA_URL.fullmatch(text):
+        return Pasted(Kind.MEDIA, str(Mxc.parse(f"mxc://{unquote(link[1])}/{unquote(link[2])}")))
+    if text[:6].lower() == "mxc://":
+        return Pasted(Kind.MEDIA, str(Mxc.parse(text)))
+    if SHA256.fullmatch(text):
+        return Pasted(Kind.SHA256, text.lower())
+    if link := USER_LINK.fullmatch(text):
+        text = unquote(link[1])
+    if USER.fullmatch(text):
+        return Pasted(Kind.USER, text)
+    return Pasted(Kind.SERVER if SERVER.fullmatch(text) else Kind.WORDS, text)
+
+
+def is_visible(text: str) -> bool:
+    """Neither blanks nor control, direction or unpaired surrogate characters: what shows is what is there."""
+    return text.isprintable() and " " not in text
+
+
+def shown(text: str) -> str:
+    """The text for a message: short, and nothing hidden in it."""
+    return ascii(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")

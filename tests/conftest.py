@@ -11,6 +11,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
 
@@ -92,6 +93,18 @@ def django_db_setup(django_test_environment, django_db_blocker):
     with django_db_blocker.unblock():
         call_command("migrate", database="homeserver", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(request):
+    """The cache is a table, but no model's: what empties the tables after a transactional test leaves it."""
+    if not uses_database(request.node):
+        yield
+        return
+    request.getfixturevalue("db")
+    yield
+    if not connections["default"].in_atomic_block:
+        cache.clear()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from django.core.cache import cache
 from django.db import DatabaseError, connection, connections
 
 from quarantine.homeserver.models import FeedChange
@@ -57,6 +58,14 @@ def test_mark_keeps_a_test_to_one_engine(engine):
 @pytest.mark.parametrize("_time", [1, 2])
 def test_each_test_starts_empty(_time, one_ledger):
     assert list(Ledger.objects.all()) == [one_ledger]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("_time", [1, 2])
+def test_each_test_starts_with_an_empty_cache(_time):
+    assert cache.get("seen") is None
+
+    cache.set("seen", "before")
 
 
 @pytest.mark.django_db(transaction=True)

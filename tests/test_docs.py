@@ -1,0 +1,59 @@
+"""The documents say what the code does."""
+
+import re
+
+import pytest
+
+from tests.environment import ROOT, declared_variables
+from tests.tree import PACKAGES, files
+
+README = ROOT / "README.md"
+
+
+@pytest.fixture(autouse=True)
+def _arrived():
+    if not README.exists():
+        pytest.skip("README.md is not there yet.")
+
+
+def documents() -> str:
+    return "\n".join(file.read_text() for file in [README, *files("*.md", "docs")])
+
+
+def test_every_setting_is_in_the_table():
+    rows = set(re.findall(r"^\| *`([A-Z_]+)`", README.read_text(), re.MULTILINE))
+
+    assert rows == declared_variables()
+
+
+def test_every_setting_is_in_the_example():
+    lines = re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+
+    assert sorted(lines) == sorted(declared_variables())
+
+
+def test_every_command_is_documented():
+    commands = {file.stem for package in PACKAGES for file in files("*.py", f"{package}/management/commands")}
+    named = set(re.findall(r"manage\.py ([a-z_]+)", documents()))
+
+    assert commands - {"__init__"} - named == set()
+
+
+def test_no_document_names_a_command_that_is_not_there():
+    ours = {file.stem for package in PACKAGES for file in files("*.py", f"{package}/management/commands")}
+    django = {"check", "createcachetable", "makemigrations", "migrate", "shell"}
+
+    assert set(re.findall(r"manage\.py ([a-z_]+)", documents())) <= ours | django
+
+
+def test_links_between_documents_lead_somewhere():
+    pages = [file for file in [*ROOT.glob("*.md"), *files("*.md", "docs")] if file.exists()]
+    broken = [
+        f"{page.name}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+
+    assert pages
+    assert not broken
