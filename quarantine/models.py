@@ -355,3 +355,26 @@ class Leg(models.Model):
 
     def __str__(self) -> str:
         return f"{self.over} {self.position}/{self.end}"
+
+
+class Scope(models.TextChoices):
+    """What a consumer's token opens."""
+
+    CHANGES = "changes:read", "Read the changes API"
+    MEDIA = "media:read", "Fetch quarantined media"
+    METRICS = "metrics:read", "Read the metrics"
+
+
+class Consumer(models.Model):
+    """A program that reads from us. Its token is shown once and stored as a digest."""
+
+    name = models.CharField(max_length=150, unique=True)
+    token_digest = Sha256Field(unique=True)
+    scopes = models.JSONField(default=list)  # of Scope
+    created_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+    last_seen_at = models.DateTimeField(null=True)  # to about ten seconds
+    position = models.BigIntegerField(null=True)  # the `from` it last asked for
+
+    def __str__(self) -> str:
+        return self.name
