@@ -80,12 +80,13 @@ class Job:
     stop: threading.Event
     pace: Pace = field(default_factory=Pace)
     write: bool = True  # off: look and count, record nothing
-    progress: Callable[[Leg, int], None] = lambda _leg, _position: None
+    progress: Callable[[Leg, int, int], None] = lambda _leg, _position, _scanned: None  # rows read by this process
     run: Run = field(init=False)
     legs: list[Leg] = field(init=False)
     follower: Follower = field(init=False)
     began: float = field(default_factory=time.monotonic)
     drift: int = 0
+    rows: int = 0  # read by this process
 
     def go(self, *, restart: bool = False) -> Report:
         """Follow the feed to its safe end, then walk. Whatever is raised, nothing is lost: run it again."""
@@ -162,7 +163,7 @@ class Job:
         if not leg.end or leg.identity != extent.identity:
             leg.position, leg.end, leg.identity, leg.broken = 0, extent.end, extent.identity, False
         windows = walker.stretch(
-            start=leg.position, end=leg.end, stop=self.stop, seen=lambda window: self.progress(leg, window.stop)
+            start=leg.position, end=leg.end, stop=self.stop, seen=lambda window: self.seen(leg, window)
         )
         for some in in_batches(windows):
             self.confirm(leg, some)
@@ -174,6 +175,10 @@ class Job:
             leg.end = walker.extent().end
         else:
             leg.done = True
+
+    def seen(self, leg: Leg, window: Window) -> None:
+        self.rows += window.scanned
+        self.progress(leg, window.stop, self.rows)
 
     def beat(self, leg: Leg, walker: Walker) -> None:
         """Say how far it has got."""
@@ -212,7 +217,8 @@ class Job:
             cursor = LegCursor(leg, position=position, scanned=len(items), found=len(differing), already=0)
             self.take(differing, cursor)
             leg.done = position >= leg.end
-            self.progress(leg, position)
+            self.rows += len(items)
+            self.progress(leg, position, self.rows)
         if self.write:
             leg.save()
 
@@ -222,7 +228,8 @@ class Job:
             look.record(keys, cursor=cursor, settle=self.follower.settle, source=source)
             return
         self.drift += len(look.compare(keys, settle=self.follower.settle, source=Source.AUDIT))
-        cursor.count(Appended(head=0))
+        cursor.count(Appended(head=0, recorded=cursor.found - cursor.already))
+        cursor.leg.recorded = 0
 
     def report(self) -> Report:
         legs = self.legs

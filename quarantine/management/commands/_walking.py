@@ -65,11 +65,11 @@ class WalkingCommand(BaseCommand):
         with Progress(*columns, rows, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
             tasks: dict[str, Any] = {}
 
-            def show(leg: Leg, position: int) -> None:
+            def show(leg: Leg, position: int, scanned: int) -> None:
                 label = Leg.Over(leg.over).label + (f", pass {leg.passes}" if leg.passes > 1 else "")
                 if leg.over not in tasks:
                     tasks[leg.over] = progress.add_task(label, rows="")
-                rows = f"{leg.scanned:,} rows, {leg.recorded:,} recorded"
+                rows = f"{scanned:,} rows, {leg.recorded:,} recorded"
                 progress.update(tasks[leg.over], description=label, completed=position, total=leg.end, rows=rows)
 
             yield show
@@ -97,12 +97,12 @@ class Lines:
         self.command = command
         self.said: dict[str, int] = {}
 
-    def __call__(self, leg: Leg, position: int) -> None:
+    def __call__(self, leg: Leg, position: int, scanned: int) -> None:
         tenth = 10 * position // max(leg.end, 1)
         if self.said.get(leg.over) != tenth:
             self.said[leg.over] = tenth
             label = Leg.Over(leg.over).label
-            self.command.stdout.write(f"{label}: {10 * tenth} %, {leg.scanned:,} rows read, {leg.recorded:,} recorded")
+            self.command.stdout.write(f"{label}: {10 * tenth} %, {scanned:,} rows read, {leg.recorded:,} recorded")
 
 
 def pace(options: dict[str, Any]) -> Pace:
