@@ -41,7 +41,7 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
         async with asyncio.timeout(BODY_TIMEOUT):
             body = await read_body(receive)
     except TooLargeError:
-        await respond(send, status=HTTPStatus.CONTENT_TOO_LARGE, text="Too large.")
+        await respond(send, status=HTTPStatus(413), text="Too large.")
     except TimeoutError:
         await respond(send, status=HTTPStatus.REQUEST_TIMEOUT, text="Too slow.")
     except GoneError:
