@@ -46,10 +46,7 @@ check: $(READY)
 $(UV):
 	@scripts/install-uv $(UV_VERSION)
 
-# --python only where there is no environment yet: an existing one keeps its Python.
+# An environment that works keeps its Python; only a new one looks for it.
 $(READY): uv.lock pyproject.toml | $(UV)
-	@if [ -x $(PYTHON) ] && $(PYTHON) -c ''; then python=$(PYTHON); else python=$$(scripts/find-python || echo 3.13); fi; \
-	echo "Installing the dependencies into .venv/ with $$python"; \
-	$(UV) sync --frozen --quiet --python "$$python" || \
-	{ echo "make: the dependencies could not be installed (uv's message is above)." >&2; exit 1; }
+	@scripts/sync-environment $(UV) $(PYTHON)
 	@touch $@

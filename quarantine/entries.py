@@ -15,6 +15,8 @@ from quarantine.mxc import Mxc
 
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 CLASS_LENGTH = 32
+DIGEST_LENGTH = 32  # hex digits: strangers choose ids, and 64 bits are few enough to find two that collide
+CUT_ID = re.compile(rf"~[0-9a-f]{{{DIGEST_LENGTH}}}\Z")
 BIGGEST = 2**63 - 1
 
 
@@ -86,9 +88,13 @@ def clean_text(text: str, length: int) -> str:
 
 
 def clean_id(text: str) -> str:
-    """Like `clean_text`, but two different ids stay different: a changed one ends in a digest of the original."""
+    """Like `clean_text`, but two different ids stay different: a changed one ends in a digest of the original.
+
+    So does one that looks changed already, or a server could name one media item so that it hides
+    behind another. What comes out must therefore not be put in again.
+    """
     short = clean_text(text, NAME_LENGTH)
-    if short == text:
+    if short == text and not CUT_ID.search(text):
         return text
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return f"{short[: NAME_LENGTH - 17]}~{digest}"
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST_LENGTH]
+    return f"{short[: NAME_LENGTH - DIGEST_LENGTH - 1]}~{digest}"

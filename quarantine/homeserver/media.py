@@ -80,7 +80,14 @@ def with_hashes(hashes: Sequence[str]) -> list[Media]:
         ]
 
 
-def _local(**lookup: object) -> list[Media]:
+def copies(sha256: str, *, limit: int) -> list[Media]:
+    """Rows with this hash, local ones first; a popular sticker has more copies than anyone wants to see."""
+    with reading():
+        local = _local(limit=limit, sha256=sha256)
+        return [*local, *_remote(limit=limit - len(local), sha256=sha256)]
+
+
+def _local(*, limit: int | None = None, **lookup: object) -> list[Media]:
     return [
         Media(
             mxc=Mxc(settings.HOMESERVER_NAME, row.media_id),
@@ -95,11 +102,11 @@ def _local(**lookup: object) -> list[Media]:
             last_access_ts=row.last_access_ts,
             protected=row.safe_from_quarantine,
         )
-        for row in LocalMedia.objects.filter(**lookup).only(*LOCAL_COLUMNS)
+        for row in LocalMedia.objects.filter(**lookup).only(*LOCAL_COLUMNS)[:limit]
     ]
 
 
-def _remote(**lookup: object) -> list[Media]:
+def _remote(*, limit: int | None = None, **lookup: object) -> list[Media]:
     return [
         Media(
             mxc=Mxc(row.media_origin, row.media_id),
@@ -114,5 +121,5 @@ def _remote(**lookup: object) -> list[Media]:
             last_access_ts=row.last_access_ts,
             protected=False,
         )
-        for row in RemoteMedia.objects.filter(**lookup).only(*REMOTE_COLUMNS)
+        for row in RemoteMedia.objects.filter(**lookup).only(*REMOTE_COLUMNS)[:limit]
     ]

@@ -1,0 +1,92 @@
+"""The pages, a WSGI application, behind ASGI: a thread for each request, taken only once the request is there.
+
+a2wsgi would read a request's body from inside the thread: ten clients that send slowly would stop
+every page, for everyone and before anybody has signed in. And it would take a client that
+leaves half-way for one that has finished.
+"""
+
+import asyncio
+import io
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import quote
+
+from a2wsgi import WSGIMiddleware
+from a2wsgi.wsgi import build_environ
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
+
+from dashboard.wire import Application, Message, Receive, Scope, Send, respond
+from dashboard.wsgi import application
+
+THREADS = 8  # as many requests at once; each thread holds a database connection
+BODY_TIMEOUT = 30  # seconds in which the whole body must have come
+CHUNKS_AHEAD = 64  # a thread may write so much before it waits for a slow client
+
+# The casts: a2wsgi and uvicorn each have their own types for what ASGI leaves to dictionaries.
+pages = cast("Application", WSGIMiddleware(cast("Any", application), workers=THREADS, send_queue_size=CHUNKS_AHEAD))
+
+
+class TooLargeError(Exception):
+    """The body is larger than any form of ours."""
+
+
+class GoneError(Exception):
+    """The client left before it had sent everything."""
+
+
+async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            body = await read_body(receive)
+    except TooLargeError:
+        await respond(send, status=HTTPStatus(413), text="Too large.")
+    except TimeoutError:
+        await respond(send, status=HTTPStatus.REQUEST_TIMEOUT, text="Too slow.")
+    except GoneError:
+        return
+    else:
+        await pages(tidy(scope), replay(body, receive), send)
+
+
+async def read_body(receive: Receive) -> bytes:
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise GoneError
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise TooLargeError
+    return bytes(body)
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body that was read, and then what else there is."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again
+
+
+def tidy(scope: Scope) -> Scope:
+    """The request in the form that WSGI can carry.
+
+    Query strings are ASCII there; whatever else a client sent is percent-encoded. A header with an
+    underscore would be taken for the one with a hyphen, and so slip past a proxy that sets that one.
+    """
+    query = quote(scope["query_string"], safe=bytes(range(0x21, 0x7F)).decode())
+    headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
+    return {**scope, "query_string": query.encode(), "headers": headers}
+
+
+def answer(scope: Scope) -> HttpResponse:
+    """What Django answers to a request without a body, for endpoints that go on by themselves; call it in a thread."""
+    environ = build_environ(cast("Any", tidy(scope)), cast("Any", io.BytesIO()))
+    response = application.get_response(WSGIRequest(cast("dict[str, Any]", environ)))
+    return cast("HttpResponse", response)

@@ -1,0 +1,278 @@
+"""ChangeFilter: the query string as a queryset. The page, the live view, exports and the API share it.
+
+Nothing here knows a request. Positions (`cursor`, `limit`, `since`) are read here and applied by
+whoever pages; everything else narrows the queryset.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
+from functools import cached_property, reduce
+from operator import or_
+from typing import Any
+from urllib.parse import urlencode
+
+import django_filters
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db.models import Q
+
+from dashboard import searches
+from dashboard.terms import MomentField, NumberField, Read, Term, TermsField, quoted, read_choice, read_number
+from quarantine.fields import SHA256
+from quarantine.models import Cause, ChangeQuerySet, Source, State
+
+SCOPES = {"local": "Local", "remote": "Remote"}
+PAGE_LIMIT = 50
+HIGHEST_PAGE_LIMIT = 200
+MOST_COMPLAINTS = 5
+MOMENTS = ("after", "before")
+PAGING = ("cursor", "limit", "since", "raw")
+
+
+def one_of(column: str) -> Callable[[Sequence[Any]], Q]:
+    """Rows whose column holds any of the values."""
+
+    def matches(values: Sequence[Any]) -> Q:
+        return Q(**{column: values[0]}) if len(values) == 1 else Q(**{f"{column}__in": values})
+
+    return matches
+
+
+def any_of(match: Callable[[Any], Q]) -> Callable[[Sequence[Any]], Q]:
+    """Rows that match any of the values."""
+    return lambda values: reduce(or_, map(match, values))
+
+
+class TermsFilter(django_filters.Filter):
+    """Any of the wanted values, none of the excluded ones."""
+
+    field_class = TermsField
+
+    def __init__(
+        self,
+        *,
+        label: str,
+        matches: Callable[[Sequence[Any]], Q],
+        read: Read[Any] = str,
+        names: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(label=label, read=read)
+        self.matches = matches
+        self.names = names or {}
+
+    def filter(self, changes: ChangeQuerySet, terms: Sequence[Term[Any]]) -> ChangeQuerySet:
+        wanted = [term.value for term in terms if not term.excluded]
+        excluded = [term.value for term in terms if term.excluded]
+        if wanted:
+            changes = changes.filter(self.matches(wanted))
+        return changes.exclude(self.matches(excluded)) if excluded else changes
+
+    def named(self, term: Term[Any]) -> str:
+        """The value as people call it."""
+        return self.names.get(term.text, term.text)
+
+
+class PositionFilter(django_filters.Filter):
+    """A number that narrows nothing here: whoever pages applies it."""
+
+    field_class = NumberField
+
+    def filter(self, changes: ChangeQuerySet, value: int | None) -> ChangeQuerySet:
+        return changes
+
+
+class MomentFilter(django_filters.Filter):
+    """Narrows in ChangeFilter, together with its counterpart, as a range of positions."""
+
+    field_class = MomentField
+
+    def filter(self, changes: ChangeQuerySet, value: datetime | None) -> ChangeQuerySet:
+        return changes
+
+
+def choice(label: str, names: dict[str, str], matches: Callable[[Sequence[Any]], Q]) -> TermsFilter:
+    return TermsFilter(label=label, matches=matches, read=read_choice(choices=names), names=names)
+
+
+def in_state(state: str) -> Q:
+    if state == State.QUARANTINED:
+        return Q(quarantined=True)
+    return Q(deleted=True) if state == State.DELETED else Q(quarantined=False, deleted=False)
+
+
+def of_type(text: str) -> Q:
+    return Q(media_type=text) if "/" in text else Q(media_class=text.lower())
+
+
+def read_sha256(text: str) -> str:
+    if not SHA256.fullmatch(text.lower()):
+        msg = f"{quoted(text)} is not a sha256: that is 64 hexadecimal digits."
+        raise ValidationError(msg)
+    return text.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """An active filter in words, and the query string without it."""
+
+    label: str
+    value: str
+    query: str
+
+
+class ChangeForm(forms.Form):
+    """What can only be judged over the whole query string."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        for name in sorted(set(self.data) - set(self.fields))[:MOST_COMPLAINTS]:
+            self.add_error(None, f"There is no filter {quoted(name)}.")
+        after, before = cleaned.get("after"), cleaned.get("before")
+        if after and before and after >= before:
+            self.add_error(None, "“after” must be earlier than “before”.")
+        return cleaned
+
+
+class ChangeFilter(django_filters.FilterSet):
+    state = choice("State", dict(State.choices), any_of(in_state))
+    scope = choice("Scope", SCOPES, any_of(lambda scope: Q(local=scope == "local")))
+    origin = TermsFilter(label="Origin", matches=one_of("origin"))
+    by = TermsFilter(label="Changed by", matches=one_of("changed_by"))
+    source = choice("Source", dict(Source.choices), one_of("source"))
+    cause = choice("Cause", dict(Cause.choices), one_of("cause"))
+    type = TermsFilter(label="Type", matches=any_of(of_type))
+    uploader = TermsFilter(label="Uploader", matches=one_of("uploader"))
+    sha256 = TermsFilter(label="sha256", matches=one_of("sha256"), read=read_sha256)
+    media = TermsFilter(label="Media", matches=any_of(searches.of_media), read=searches.read_media)
+    action = TermsFilter(label="Action", matches=one_of("action_id"), read=read_number)
+    q = TermsFilter(label="Search", matches=any_of(searches.of_anything), read=searches.read_anything)
+    after = MomentFilter(label="From")
+    before = MomentFilter(label="Before")
+    cursor = PositionFilter(label="Cursor")
+    limit = PositionFilter(label="Limit", highest=HIGHEST_PAGE_LIMIT)
+    since = PositionFilter(label="Since", lowest=0)
+    raw = PositionFilter(label="Raw", lowest=0, highest=1)
+
+    class Meta:
+        form = ChangeForm
+
+    @property
+    def qs(self) -> ChangeQuerySet:
+        """What matches, unordered; nothing when something is wrong with the query string."""
+        return self.filter_queryset(self.queryset.all()) if self.is_valid() else self.queryset.none()
+
+    def filter_queryset(self, queryset: ChangeQuerySet) -> ChangeQuerySet:
+        narrowed: ChangeQuerySet = super().filter_queryset(queryset)
+        return self.until_before(self.from_after(narrowed))
+
+    def from_after(self, changes: ChangeQuerySet) -> ChangeQuerySet:
+        """A moment becomes a position first: filtering by time while ordering by position took seconds."""
+        after = self.value("after")
+        if after is None:
+            return changes
+        if self.floor is not None:
+            return changes.filter(stream_id__gte=self.floor)
+        # Nothing yet, but rows still to come count for those who watch.
+        newest = self.queryset.older_than(None).values_list("stream_id", flat=True).first() or 0
+        return changes.filter(stream_id__gt=newest, seen_at__gte=after)
+
+    def until_before(self, changes: ChangeQuerySet) -> ChangeQuerySet:
+        before = self.value("before")
+        if before is None:
+            return changes
+        if self.ceiling is not None:
+            return changes.filter(stream_id__lt=self.ceiling)
+        return changes.filter(seen_at__lt=before)  # again for those who watch
+
+    @cached_property
+    def floor(self) -> int | None:
+        """The lowest position that `after` lets through; None without it, or when there is none yet."""
+        return self.position_at("after")
+
+    @cached_property
+    def ceiling(self) -> int | None:
+        """The lowest position that `before` keeps out; None without it, or when there is none yet."""
+        return self.position_at("before")
+
+    def position_at(self, name: str) -> int | None:
+        moment = self.value(name)
+        first: int | None = self.queryset.first_position_at(moment) if moment else None
+        return first
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the query string, in sentences; empty when it is valid."""
+        return [
+            message if name == NON_FIELD_ERRORS else f"{name}: {message}"
+            for name, messages in self.errors.items()
+            for message in messages
+        ]
+
+    @property
+    def narrows(self) -> bool:
+        return bool(self.active)
+
+    @property
+    def one_index_answers(self) -> bool:
+        """Whether an index finds each row of it in turn, however few match; date ranges cost nothing."""
+        conditions = [terms for name, terms in self.active.items() if name not in MOMENTS]
+        match conditions:
+            case []:
+                return True
+            case [[Term(excluded=False)]]:
+                return "q" not in self.active
+        return False
+
+    @cached_property
+    def active(self) -> dict[str, Any]:
+        """The filters given, without those about paging, in the order they are declared."""
+        cleaned = self.form.cleaned_data if self.is_valid() else {}
+        return {name: value for name, value in cleaned.items() if value not in ((), None) and name not in PAGING}
+
+    def value(self, name: str) -> Any:
+        """The cleaned value of a filter; None when it is missing or something is wrong."""
+        return self.form.cleaned_data.get(name) if self.is_valid() else None
+
+    def canonical_query(self, **positions: int | None) -> str:
+        """The query string of the same view, however it was written: no blanks, no defaults, no paging.
+
+        `positions` are added where they are not None: `cursor=…`, `limit=…`.
+        """
+        return query_string(self.active, positions)
+
+    @property
+    def chips(self) -> Iterator[Chip]:
+        """One for each filter; one for each excluded value."""
+        for name, value in self.active.items():
+            filter_ = self.filters[name]
+            if name in MOMENTS:
+                yield Chip(filter_.label, moment_text(value), self.without(name, value))
+                continue
+            wanted = [term for term in value if not term.excluded]
+            if wanted:
+                named = " or ".join(filter_.named(term) for term in wanted)
+                yield Chip(f"{filter_.label} is", named, self.without(name, wanted))
+            for term in value:
+                if term.excluded:
+                    yield Chip(f"{filter_.label} is not", filter_.named(term), self.without(name, [term]))
+
+    def without(self, name: str, gone: Any) -> str:
+        rest = () if name in MOMENTS else tuple(term for term in self.active[name] if term not in gone)
+        return query_string(self.active | {name: rest}, {})
+
+
+def query_string(active: dict[str, Any], positions: dict[str, int | None]) -> str:
+    pairs: list[tuple[str, str]] = []
+    for name, value in active.items():
+        texts = [moment_text(value)] if isinstance(value, datetime) else map(str, value)
+        pairs.extend((name, text) for text in texts)
+    pairs.extend((name, str(position)) for name, position in positions.items() if position is not None)
+    return urlencode(pairs)
+
+
+def moment_text(moment: datetime) -> str:
+    """As short as it can be read back: a midnight is its date."""
+    if moment.time() == time.min:
+        return f"{moment:%Y-%m-%d}"
+    return moment.replace(tzinfo=None).isoformat() + "Z"

@@ -1,0 +1,57 @@
+"""Formatting for templates; nothing here asks a database."""
+
+from datetime import datetime
+from urllib.parse import urlencode
+
+from django import template
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from dashboard import text, times
+from dashboard.terms import Term
+
+register = template.Library()
+
+register.filter("visible", text.visible)
+register.filter("plain", text.plain)
+register.filter("file_name", text.file_name)
+register.filter("identifier", text.identifier)
+register.filter("size", text.size)
+register.filter("type_label", text.type_label)
+register.filter("type_icon", text.type_icon)
+register.filter("iso", times.iso)
+register.filter("full_time", times.full)
+register.filter("short_time", times.short)
+
+
+@register.simple_tag
+def icon(name: str, extra: str = "") -> SafeString:
+    """A symbol of the sprite. Decoration: the word beside it says the same."""
+    css = f"icon {extra}".strip()
+    sprite = static("icons.svg")
+    return format_html('<svg class="{}" aria-hidden="true"><use href="{}#i-{}"></use></svg>', css, sprite, name)
+
+
+@register.simple_tag
+def filter_url(name: str, value: object) -> str:
+    """The timeline with this one filter."""
+    return f"{reverse('timeline')}?{urlencode({name: str(Term(value, str(value)))})}"
+
+
+@register.simple_tag
+def copy_button(value: object, what: str) -> SafeString:
+    """For the clipboard; shown where scripts run."""
+    return format_html(
+        '<button class="copy" type="button" data-copy="{}" aria-label="Copy {}" title="Copy {}">{}</button>',
+        value,
+        what,
+        what,
+        icon("copy"),
+    )
+
+
+@register.filter
+def month_and_day(moment: datetime) -> str:
+    return f"{moment.day} {moment:%B %Y}"

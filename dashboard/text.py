@@ -1,0 +1,116 @@
+"""Strangers' text made harmless to look at: escaped, with nothing hidden in it, cut in the middle.
+
+File names, ids and types are chosen by whoever uploads. Escaping keeps them out of the markup;
+what is left are characters that deceive the eye, and names that hide their own end.
+"""
+
+import re
+import unicodedata
+
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+
+TAIL = 7  # characters of a name that stay whatever is cut: enough for an extension
+# Drawn as nothing or as a blank, though Unicode doesn't count them among the format characters.
+BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+HIDDEN_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+RIGHT_TO_LEFT = {"R", "AL", "AN"}
+SUBTYPES = {
+    "jpeg": "JPEG", "jpg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WebP", "avif": "AVIF", "heic": "HEIC",
+    "svg+xml": "SVG", "bmp": "BMP", "tiff": "TIFF", "mp4": "MP4", "webm": "WebM", "quicktime": "QuickTime",
+    "x-matroska": "Matroska", "mpeg": "MPEG", "ogg": "Ogg", "opus": "Opus", "x-wav": "WAV", "wav": "WAV",
+    "flac": "FLAC", "mp3": "MP3", "pdf": "PDF", "zip": "ZIP", "x-7z-compressed": "7-Zip", "gzip": "gzip",
+    "x-tar": "tar", "x-rar-compressed": "RAR", "vnd.rar": "RAR", "csv": "CSV", "html": "HTML", "plain": "Text",
+    "json": "JSON", "xml": "XML", "javascript": "JavaScript", "octet-stream": "Binary",
+}  # fmt: skip
+
+
+def is_hidden(char: str) -> bool:
+    """Whether it shows nothing, or changes how its neighbours show: controls, bidi, zero-width."""
+    return unicodedata.category(char) in HIDDEN_CATEGORIES or char in BLANKS
+
+
+def code_point(char: str) -> str:
+    return f"U+{ord(char):04X}"
+
+
+def visible(text: str) -> SafeString:
+    """HTML of the text, each hidden character as a mark that names it."""
+    if text.isascii() and text.isprintable():
+        return escape(text)
+    parts = (
+        format_html('<span class="ctl">{}</span>', code_point(char)) if is_hidden(char) else escape(char)
+        for char in text
+    )
+    return mark_safe("".join(parts))  # noqa: S308 - every part is escaped above
+
+
+def plain(text: str) -> str:
+    """For places that take no markup, such as titles: hidden characters as [U+202E]."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(f"[{code_point(char)}]" if is_hidden(char) else char for char in text)
+
+
+def file_name(name: str) -> SafeString:
+    """The name as HTML of two parts, of which the page shortens only the first."""
+    if any(is_hidden(char) or unicodedata.bidirectional(char) in RIGHT_TO_LEFT for char in name):
+        # Order decides the meaning here: it can't be taken apart, only cut once and for all.
+        return format_html('<span class="ell"><bdi>{}</bdi></span>', visible(cut_middle(name, 48)))
+    head, tail = split_tail(name)
+    return format_html("<span><bdi>{}</bdi></span><span>{}</span>", head, tail)
+
+
+def identifier(text: str, tail: int = 6) -> SafeString:
+    """An id as HTML of two parts, of which the page shortens only the first."""
+    head, rest = split_tail(text, tail)
+    return format_html('<span><bdi dir="ltr">{}</bdi></span><span>{}</span>', visible(head), visible(rest))
+
+
+def split_tail(text: str, tail: int = TAIL) -> tuple[str, str]:
+    """Head and tail; a letter is never torn from the accents that follow it."""
+    at = max(len(text) - tail, 0)
+    while at and (unicodedata.combining(text[at]) or unicodedata.category(text[at]) in {"Mn", "Me", "Mc", "Sk"}):
+        at -= 1
+    return text[:at], text[at:]
+
+
+def cut_middle(text: str, length: int) -> str:
+    if len(text) <= length:
+        return text
+    head, tail = split_tail(text, TAIL + 5)
+    return f"{head[: length - len(tail)]}…{tail}"
+
+
+def size(length: int | None) -> str:
+    """Bytes in the unit people know, as file managers count: 1 kB is 1,000 bytes."""
+    if length is None:
+        return "Size unknown"
+    if length < 1000:
+        return f"{length}\u00a0B"
+    value = float(length)
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= 1000
+        if value < 999.5 or unit == "TB":
+            break
+    whole = value >= 100 or (unit == "kB" and value >= 10)
+    return f"{value:,.0f}\u00a0{unit}" if whole else f"{value:.1f}\u00a0{unit}"
+
+
+def type_label(media_type: str) -> str:
+    """What people call it: "JPEG" of "image/jpeg". The type is the uploader's word, not a fact."""
+    subtype = media_type.partition(";")[0].partition("/")[2].strip() or media_type
+    return SUBTYPES.get(subtype.lower(), cut_middle(subtype, 24)) or "Type unknown"
+
+
+ICONS = {"image": "image", "video": "video", "audio": "audio"}
+ARCHIVE = re.compile(r"zip|tar|7z|rar|compressed", re.IGNORECASE)
+CODE = re.compile(r"html|xml|javascript|json|x-sh|executable|wasm", re.IGNORECASE)
+
+
+def type_icon(media_type: str) -> str:
+    if CODE.search(media_type):
+        return "code"
+    if ARCHIVE.search(media_type):
+        return "archive"
+    return ICONS.get(media_type.partition("/")[0].strip().lower(), "file")

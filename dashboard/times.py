@@ -1,0 +1,66 @@
+"""When a change happened, in words that claim no more than is known. All in UTC."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from quarantine.models import Change
+
+EXACT = timedelta(seconds=2)
+MINUTE = timedelta(minutes=2)
+TO = " \N{EN DASH} "
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Two short lines for a row and a full sentence.
+
+    `moment` is set when the time is known well enough to count from ("4 min ago").
+    """
+
+    first: str
+    second: str
+    sentence: str
+    moment: datetime | None = None
+
+
+def when(change: Change) -> When:
+    """The time of a change is an interval: it happened after `not_before`, and was seen at `seen_at`."""
+    seen, since = change.seen_at, change.not_before
+    if since is None:
+        return When("before", day(seen), f"before {full(seen)}; how long before is not known")
+    since = min(since, seen)
+    if seen - since <= EXACT:
+        return When(f"{seen:%H:%M:%S}", day(seen), full(seen), moment=seen)
+    between = f"between {full(since)} and {full(seen)}"
+    if seen - since <= MINUTE:
+        return When(f"{seen:%H:%M}", day(seen), between, moment=seen)
+    return When("between", short_range(since, seen), between)
+
+
+def day(moment: datetime) -> str:
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def full(moment: datetime) -> str:
+    return f"{day(moment)}, {moment:%H:%M:%S} UTC"
+
+
+def short(moment: datetime) -> str:
+    """Day and minute: "3 Mar 2026, 14:02"."""
+    return f"{day(moment)}, {moment:%H:%M}"
+
+
+def short_range(start: datetime, end: datetime) -> str:
+    """As few words as tell the two apart."""
+    if start.date() == end.date():
+        return f"{start:%H:%M}{TO}{end:%H:%M}"
+    if (start.year, start.month) == (end.year, end.month):
+        return f"{start.day}{TO}{end.day} {end:%b %Y}"
+    if start.year == end.year:
+        return f"{start.day} {start:%b}{TO}{end.day} {end:%b}"
+    return f"{start:%b %Y}{TO}{end:%b %Y}"
+
+
+def iso(moment: datetime) -> str:
+    """As a `datetime` attribute takes it."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"

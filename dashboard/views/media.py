@@ -1,0 +1,40 @@
+"""One media item: what it is, how it stands, and all that happened to it."""
+
+from http import HTTPStatus
+
+from django.http import Http404, HttpResponse
+from django.views.decorators.http import require_safe
+
+from dashboard.dossiers import dossier
+from dashboard.filters import ChangeFilter
+from dashboard.http import HtmxRequest, render_page
+from dashboard.pages import change_page
+from dashboard.rows import row_context
+from dashboard.terms import BIGGEST
+from quarantine.homeserver.media import HomeserverAwayError
+from quarantine.models import Change
+from quarantine.mxc import Mxc
+
+SWAPS = {"history": "history"}
+
+
+@require_safe
+def media_detail(request: HtmxRequest, origin: str, media_id: str) -> HttpResponse:
+    try:
+        found = dossier(Mxc(origin, media_id))
+    except HomeserverAwayError:
+        return render_page(request, "dashboard/media_away.html", {}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    if found is None:
+        msg = "Neither the ledger nor the homeserver knows this media."
+        raise Http404(msg)
+    filters = ChangeFilter(request.GET, queryset=Change.objects.filter(origin=origin, media_id=media_id))
+    page = change_page(filters, head=BIGGEST - 1)
+    context = {
+        "dossier": found,
+        "media": found.media,
+        "filters": filters,
+        "page": page,
+        "events": [row_context(change) for change in page.changes],
+    }
+    status = HTTPStatus.OK if filters.is_valid() else HTTPStatus.UNPROCESSABLE_ENTITY
+    return render_page(request, "dashboard/media_detail.html", context, swaps=SWAPS, status=status)

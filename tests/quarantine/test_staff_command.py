@@ -1,0 +1,126 @@
+"""`manage.py staff`, as the process an administrator starts."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from quarantine.models import Staff
+from tests.environment import ROOT
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PASSWORD = "correct horse battery"
+MANAGE = [sys.executable, "-W", "error", "manage.py", "staff"]
+
+
+@pytest.fixture
+def staff(process_env):
+    """A function: run the command; the result has `returncode`, `stdout` and `stderr`."""
+
+    def run(*arguments, password="", **environ):
+        env = process_env(**environ)
+        return subprocess.run(
+            [*MANAGE, *arguments],
+            input=password.encode(errors="surrogateescape"),
+            capture_output=True,
+            check=False,
+            cwd=ROOT,
+            env=env,
+            timeout=60,
+        )
+
+    return run
+
+
+def test_an_account_is_opened_listed_and_shut(staff):
+    opened = staff("add", "root", "--role", "admin", "--password-stdin", password=f"{PASSWORD}\n")
+    second = staff("add", "anna", "--role", "moderator", password=PASSWORD)
+    shut = staff("disable", "anna")
+    listed = staff("list", "--json")
+    table = staff("list")
+
+    assert [run.returncode for run in (opened, second, shut, listed, table)] == [0] * 5
+    assert Staff.objects.get(username="root").check_password(PASSWORD)
+    assert Staff.objects.get(username="anna").check_password(PASSWORD)
+    anna = {"name": "anna", "role": "moderator", "active": False, "last_sign_in": None}
+    root = {"name": "root", "role": "admin", "active": True, "last_sign_in": None}
+    assert json.loads(listed.stdout.splitlines()[-1]) == {"staff": [anna, root]}
+    assert table.stdout.decode().splitlines() == [
+        "anna  disabled   never signed in",
+        "root  admin      never signed in",
+    ]
+
+
+@pytest.mark.sqlite
+def test_what_cannot_be_done_is_a_sentence_and_exit_1(staff):
+    staff("add", "root", "--role", "admin", password=PASSWORD)
+    refusals = {
+        "There is an account 'root' already.": staff(
+            "add", "root", "--role", "viewer", password="another horse battery"
+        ),
+        "'root' is the last admin. Make someone else an admin first.": staff("disable", "root"),
+        "There is no account 'nobody'.": staff("disable", "nobody"),
+        "There is no account 'x\\u202e\\x1b[2J'.": staff("disable", "x\u202e\x1b[2J"),
+        "The password on stdin is not UTF-8.": staff("add", "ben", password="\udcff"),
+    }
+
+    for sentence, run in refusals.items():
+        assert (run.returncode, run.stdout, run.stderr.decode()) == (1, b"", f"CommandError: {sentence}\n")
+    assert list(Staff.objects.values_list("username", "role", "is_active")) == [("root", "admin", True)]
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("arguments", [[], ["add"], ["add", "a", "--role", "boss"], ["fly"], ["set-role", "anna"]])
+def test_bad_usage_is_exit_2(staff, arguments):
+    run = staff(*arguments, password=PASSWORD)
+
+    assert run.returncode == 2
+    assert "usage: manage.py staff" in run.stderr.decode()
+    assert not Staff.objects.exists()
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    "url", ["sqlite:////nowhere/ledger.sqlite3", "sqlite:///:memory:", "postgres://nobody:hunter2@127.0.0.1:1/ledger"]
+)
+def test_a_database_that_is_not_there_is_a_sentence(staff, url):
+    run = staff("list", DATABASE_URL=url)
+
+    assert run.returncode == 1
+    assert run.stderr.decode().startswith("CommandError: The ledger's database can't be used: ")
+    assert "hunter2" not in run.stderr.decode()
+    assert len(run.stderr.splitlines()) == 1
+
+
+def read_until(terminal, ending):
+    """What the terminal shows until the process waits for more, or has gone."""
+    shown = b""
+    while not shown.endswith(ending):
+        try:
+            shown += os.read(terminal, 1024)
+        except OSError:  # the other end is closed: the process has gone
+            return shown
+    return shown
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(("again", "code"), [(PASSWORD, 0), ("something else", 1)])
+def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(process_env, again, code):
+    terminal, inner = pty.openpty()
+    streams = {"stdin": inner, "stdout": inner, "stderr": inner}
+    command = [*MANAGE, "add", "anna"]
+    with subprocess.Popen(command, cwd=ROOT, env=process_env(), start_new_session=True, **streams) as process:
+        os.close(inner)
+        shown = read_until(terminal, b"Password: ")
+        os.write(terminal, f"{PASSWORD}\n".encode())
+        shown += read_until(terminal, b"Once more: ")
+        os.write(terminal, f"{again}\n".encode())
+        shown += read_until(terminal, b"never")
+    os.close(terminal)
+
+    assert process.returncode == code
+    assert PASSWORD.encode() not in shown
+    assert Staff.objects.filter(username="anna").exists() == (code == 0)

@@ -1,0 +1,224 @@
+"""A homeserver with its people, in the same words for the sample one and for a real Synapse."""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from django.conf import settings
+
+from quarantine.homeserver.gateway import Homeserver, HomeserverError, UnknownMediaError
+from quarantine.homeserver.media import Media
+from quarantine.homeserver.models import FeedChange, LocalMedia, RemoteMedia, StreamPosition
+from quarantine.homeserver.sample import File, SampleHomeserver
+from quarantine.mxc import Mxc
+from tests.synapse.lab import SERVER_NAME, Account, Lab
+
+USERS = ("alice", "mallory")
+FEED = "SELECT stream_id, origin, media_id, quarantined FROM quarantined_media_changes ORDER BY stream_id"
+POSITION = "SELECT stream_id FROM stream_positions WHERE stream_name = 'quarantined_media' AND instance_name = 'master'"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table quarantined_media_changes."""
+
+    feed_id: int
+    origin: str | None
+    media_id: str
+    quarantined: bool
+
+
+class World(Protocol):
+    name: str  # of the server
+    admin: Homeserver
+    other_admin: Homeserver
+
+    def user_id(self, user: str) -> str: ...
+    def upload(self, content: bytes, *, by: str = "alice") -> Mxc: ...
+    def cache_remote(self, content: bytes, *, origin: str = "remote.example") -> Mxc: ...
+    def post_in_room(self, media: list[Mxc]) -> str: ...
+    def delete(self, mxc: Mxc) -> None: ...
+    def purge_remote_cache(self) -> int: ...
+    def forget_hash(self, mxc: Mxc) -> None: ...
+    def feed(self) -> list[Row]: ...
+    def position(self) -> int | None: ...
+
+
+def fresh() -> bytes:
+    """Bytes that no other test has uploaded."""
+    return secrets.token_bytes(32)
+
+
+# --- The sample homeserver ----------------------------------------------------------------
+
+
+@dataclass
+class SampleWorld:
+    rooms: dict[str, Collection[Mxc]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.name = settings.HOMESERVER_NAME
+        self.admin, self.other_admin = (
+            SampleHomeserver(user_id=self.user_id(name), rooms=self.rooms) for name in ("admin", "other_admin")
+        )
+
+    def user_id(self, user: str) -> str:
+        return f"@{user}:{self.name}"
+
+    def upload(self, content: bytes, *, by: str = "alice") -> Mxc:
+        return self.admin.upload(file(content), uploader=self.user_id(by))
+
+    def cache_remote(self, content: bytes, *, origin: str = "remote.example") -> Mxc:
+        mxc = Mxc(origin, secrets.token_hex(12))
+        self.admin.cache_remote(file(content), mxc=mxc)
+        return mxc
+
+    def post_in_room(self, media: list[Mxc]) -> str:
+        room_id = f"!{secrets.token_hex(9)}:{self.name}"
+        self.rooms[room_id] = media
+        return room_id
+
+    def delete(self, mxc: Mxc) -> None:
+        self.admin.delete(mxc)
+
+    def purge_remote_cache(self) -> int:
+        return self.admin.purge_remote_cache(before_ts=in_a_minute())
+
+    def forget_hash(self, mxc: Mxc) -> None:
+        LocalMedia.objects.filter(media_id=mxc.media_id).update(sha256=None)
+        RemoteMedia.objects.filter(pk=(mxc.origin, mxc.media_id)).update(sha256=None)
+
+    def feed(self) -> list[Row]:
+        rows = FeedChange.objects.order_by("stream_id")
+        return [Row(row.stream_id, row.origin, row.media_id, row.quarantined) for row in rows]
+
+    def position(self) -> int | None:
+        return StreamPosition.objects.values_list("stream_id", flat=True).first()
+
+
+def file(content: bytes) -> File:
+    sha256 = hashlib.sha256(content).hexdigest()
+    return File(sha256=sha256, media_length=len(content), upload_name="picture.png")
+
+
+# --- Synapse ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AdminApi:
+    """A Homeserver: Synapse's Admin API, with an administrator's token."""
+
+    lab: Lab
+    account: Account
+
+    @property
+    def user_id(self) -> str:
+        return self.account.user_id
+
+    def media(self, mxc: Mxc) -> Media | None:
+        answer = self.lab.media_info(mxc, by=self.account)
+        if answer.status == 404:
+            return None
+        info = answer.json["media_info"]
+        same = ("quarantined_by", "media_type", "media_length", "upload_name", "sha256", "created_ts", "last_access_ts")
+        return Media(
+            mxc=Mxc(info["media_origin"] or SERVER_NAME, info["media_id"]),
+            local=info["media_origin"] is None,
+            uploader=info["user_id"],
+            protected=bool(info["safe_from_quarantine"]),
+            **{name: info[name] for name in same},
+        )
+
+    def quarantine(self, mxc: Mxc) -> None:
+        assert self._post("quarantine", mxc) == {}
+
+    def release(self, mxc: Mxc) -> None:
+        assert self._post("unquarantine", mxc) == {}
+
+    def protect(self, mxc: Mxc) -> None:
+        assert self._post("protect", mxc) == {}
+
+    def unprotect(self, mxc: Mxc) -> None:
+        assert self._post("unprotect", mxc) == {}
+
+    def quarantine_user(self, user_id: str) -> int:
+        return self._many(f"user/{quote(user_id, safe='')}")
+
+    def quarantine_room(self, room_id: str) -> int:
+        return self._many(f"room/{quote(room_id, safe='')}")
+
+    def _post(self, verb: str, mxc: Mxc) -> Any:
+        answer = self.lab.media_call(verb, mxc, by=self.account)
+        return checked(answer.status, answer.json)
+
+    def _many(self, whose: str) -> int:
+        path = f"/_synapse/admin/v1/{whose}/media/quarantine"
+        return self.lab.ask("POST", path, by=self.account, body={})["num_quarantined"]
+
+
+class SynapseWorld:
+    name = SERVER_NAME
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.admin = AdminApi(lab, lab.register("admin", admin=True))
+        self.other_admin = AdminApi(lab, lab.register("other_admin", admin=True))
+        self.users = {name: lab.register(name) for name in USERS}
+
+    def user_id(self, user: str) -> str:
+        return self.users[user].user_id
+
+    def upload(self, content: bytes, *, by: str = "alice") -> Mxc:
+        return self.lab.upload(content, by=self.users[by])
+
+    def cache_remote(self, content: bytes, *, origin: str = "remote.example") -> Mxc:
+        return self.lab.cache_remote(content, origin=origin)
+
+    def post_in_room(self, media: list[Mxc]) -> str:
+        return self.lab.post_in_room(media, by=self.users["alice"])
+
+    def delete(self, mxc: Mxc) -> None:
+        answer = self.lab.delete(mxc, by=self.admin.account)
+        assert checked(answer.status, answer.json) == {"deleted_media": [mxc.media_id], "total": 1}
+
+    def purge_remote_cache(self) -> int:
+        path = f"/_synapse/admin/v1/purge_media_cache?before_ts={in_a_minute()}"
+        return self.lab.ask("POST", path, by=self.admin.account, body={})["deleted"]
+
+    def forget_hash(self, mxc: Mxc) -> None:
+        for table in ("local_media_repository", "remote_media_cache"):
+            self.lab.database.run(f"UPDATE {table} SET sha256 = NULL WHERE media_id = %s", mxc.media_id)
+
+    def feed(self) -> list[Row]:
+        return [Row(*columns, bool(quarantined)) for *columns, quarantined in self.lab.database.run(FEED)]
+
+    def position(self) -> int | None:
+        found = self.lab.database.run(POSITION)
+        return found[0][0] if found else None
+
+
+def checked(status: int, answer: Any) -> Any:
+    """The answer of the Admin API, or its refusal as the gateway's exception."""
+    if status == 404:
+        raise UnknownMediaError(answer["error"])
+    if status != 200:
+        raise HomeserverError(answer["error"])
+    return answer
+
+
+def in_a_minute() -> int:
+    return int(time.time() * 1000) + 60_000
+
+
+def eventually(true: Callable[[], bool], *, seconds: float = 10) -> bool:
+    """Whether it becomes true in that time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
