@@ -5,7 +5,7 @@ at the start: no long transaction, no row of Python. SQLite, for small ledgers, 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection
 
 from dashboard.change_json import change_json
-from dashboard.filters import ChangeFilter
+from dashboard.filters import ChangeFilter, PositionFilter
 from quarantine.models import Change, ChangeQuerySet
 
 CSV, JSON, NDJSON = "csv", "json", "ndjson"
@@ -47,19 +47,33 @@ NAMES = [name for name, _, _ in COLUMNS] + ["mxc"]
 HEADER = (",".join(NAMES) + "\n").encode()
 
 
+class ExportFilter(ChangeFilter):
+    """The timeline's filters, with a limit of its own: none, or up to a million."""
+
+    limit = PositionFilter(label="Limit", highest=1_000_000)
+
+
 @dataclass(kw_only=True)
 class Export:
     """One export: what, in which form, how much. `chunks` may be advanced from any thread, one at a time."""
 
-    filters: ChangeFilter
+    filters: ExportFilter  # valid
     form: str
     head: int  # positions above this are not exported
-    limit: int | None = None
-    raw: bool = False  # CSV for programs: without the apostrophe that keeps a spreadsheet from calculating
-    rows: int = 0  # exported so far
-    last: int | None = field(default=None, init=False)  # position of the last row
+    rows: int = field(default=0, init=False)  # exported so far
+    last: int | None = field(default=None, init=False)  # position of the last row, as far as it is known
 
-    def chunks(self) -> Iterator[bytes]:
+    @property
+    def limit(self) -> int | None:
+        limit: int | None = self.filters.value("limit")
+        return limit
+
+    @property
+    def raw(self) -> bool:
+        """CSV for programs: without the apostrophe that keeps a spreadsheet from calculating."""
+        return bool(self.filters.value("raw"))
+
+    def chunks(self) -> Generator[bytes]:
         """The whole file, in pieces of about BLOCK bytes."""
         if self.form == CSV:
             yield HEADER

@@ -1,6 +1,6 @@
 """The few words of ASGI that native endpoints need."""
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 type Scope = MutableMapping[str, Any]
@@ -19,7 +19,7 @@ async def send_body(send: Send, body: bytes, *, more: bool = False) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-async def respond(send: Send, *, status: int, text: str) -> None:
+async def respond(send: Send, *, status: int, text: str, extra: Mapping[str, str] | None = None) -> None:
     """A whole answer in plain words."""
     body = text.encode()
     headers = {
@@ -27,7 +27,7 @@ async def respond(send: Send, *, status: int, text: str) -> None:
         "Content-Length": str(len(body)),
         "Cache-Control": "no-store",
     }
-    await start(send, status=status, headers=headers.items())
+    await start(send, status=status, headers=(headers | dict(extra or {})).items())
     await send_body(send, body)
 
 

@@ -1,0 +1,64 @@
+"""Exports as native ASGI: a slow reader costs a task and one database connection, never a page's thread."""
+
+import asyncio
+from collections.abc import Generator
+from http import HTTPStatus
+
+from dashboard.bridge import answer
+from dashboard.live import cookies
+from dashboard.views.exports import ExportOpening
+from dashboard.wire import Receive, Scope, Send, respond, send_body, start, until_gone
+from dashboard.workers import Workers
+
+AT_ONCE = 4
+RETRY_AFTER = 10  # seconds
+WRITE_TIMEOUT = 30.0  # seconds a reader may take for one block
+
+
+class Exports:
+    """The exports of this process."""
+
+    def __init__(self) -> None:
+        self.workers = Workers(threads=AT_ONCE, name="export")
+        self.under_way = 0
+
+    def close(self) -> None:
+        self.workers.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.under_way >= AT_ONCE:
+            text = f"{AT_ONCE} exports are running already. Try again in a moment."
+            await respond(
+                send, status=HTTPStatus.SERVICE_UNAVAILABLE, text=text, extra={"Retry-After": str(RETRY_AFTER)}
+            )
+            return
+        self.under_way += 1
+        try:
+            await self.export(scope, receive, send)
+        finally:
+            self.under_way -= 1
+
+    async def export(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.workers.run(answer, scope)
+        opening = isinstance(response, ExportOpening)
+        headers = response.headers
+        if opening:
+            del headers["Content-Length"]  # nobody knows it yet
+        await start(send, status=response.status_code, headers=[*headers.items(), *cookies(response)])
+        if isinstance(response, ExportOpening):
+            await self.stream(response.export.chunks(), receive, send)
+        else:
+            await send_body(send, response.content)
+
+    async def stream(self, chunks: Generator[bytes], receive: Receive, send: Send) -> None:
+        """Until the end, or until the client leaves or takes nothing for WRITE_TIMEOUT; then the connection is freed at once."""
+        gone = asyncio.create_task(until_gone(receive))
+        try:
+            while not gone.done() and (chunk := await self.workers.run(next, chunks, b"")):
+                async with asyncio.timeout(WRITE_TIMEOUT):
+                    await send_body(send, chunk, more=True)
+            if not gone.done():
+                await send_body(send, b"")
+        finally:
+            gone.cancel()
+            await self.workers.run(chunks.close)

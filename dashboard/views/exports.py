@@ -1,0 +1,42 @@
+"""The opening of an export: who asks, for what. The stream goes on from there (`dashboard/export_streams.py`)."""
+
+from http import HTTPStatus
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_GET
+
+from dashboard.admission import Admission, admission
+from dashboard.exports import CONTENT_TYPES, Export, ExportFilter
+from quarantine import ledger
+from quarantine.models import Change
+
+
+class ExportOpening(HttpResponse):
+    """The headers of an export that may be streamed. It has no body of its own: that is never held in memory."""
+
+    def __init__(self, export: Export, *, admission: Admission) -> None:
+        super().__init__(content_type=CONTENT_TYPES[export.form])
+        self.headers["Content-Disposition"] = f'attachment; filename="quarantine-changes.{export.form}"'
+        self.headers["X-Ledger-Head"] = str(export.head)
+        self.headers["X-Accel-Buffering"] = "no"
+        self.export = export
+        self.admission = admission
+
+
+@require_GET
+@login_not_required  # answers itself: a program that was sent to the sign-in page would save that page
+def export(request: HttpRequest, form: str) -> HttpResponse:
+    admitted = admission(request)
+    if admitted is None:
+        signed_in = request.user.is_authenticated
+        status = HTTPStatus.FORBIDDEN if signed_in else HTTPStatus.UNAUTHORIZED
+        return problem("M_FORBIDDEN", "Your account may not read this." if signed_in else "Sign in first.", status)
+    filters = ExportFilter(request.GET, queryset=Change.objects.all())
+    if not filters.is_valid():
+        return problem("M_INVALID_PARAM", " ".join(filters.problems), HTTPStatus.BAD_REQUEST)
+    return ExportOpening(Export(filters=filters, form=form, head=ledger.current().head), admission=admitted)
+
+
+def problem(errcode: str, error: str, status: int) -> HttpResponse:
+    return JsonResponse({"errcode": errcode, "error": error}, status=status)
