@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.db import InterfaceError, OperationalError, connection
@@ -53,6 +54,7 @@ class Follower:
     failures: int = 0
     away: str = ""  # the database being waited for
     checked: bool = False  # that this is the homeserver it is said to be
+    also: Callable[[], None] = lambda: None  # called each turn
 
     def step(self) -> feed.Caught:
         """One step of the feed. Another process reading on meanwhile is no failure: read again."""
@@ -110,6 +112,7 @@ class Follower:
         if caught.more:
             return 0.0
         self.sweep_if_due()
+        self.also()
         return min(HOLE_INTERVAL, interval) if caught.held_back else interval
 
     def guarded(self, interval: float) -> float:
@@ -144,14 +147,14 @@ class Follower:
         return time.monotonic() - self.started
 
 
-def follow(*, stop: threading.Event, interval: float) -> Totals:
+def follow(*, stop: threading.Event, interval: float, also: Callable[[], None] = lambda: None) -> Totals:
     """Follow until told to stop; while another process follows, stand by and take over when it ends."""
     announced = False
     while not stop.is_set():
         with only_one("follow") as ours:
             if ours:
                 logger.info("Following the homeserver's feed.")
-                return Follower(stop).run(interval=interval)
+                return Follower(stop, also=also).run(interval=interval)
         if not announced:
             logger.info("Another process follows already; standing by.")
             announced = True

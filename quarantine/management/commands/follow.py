@@ -3,8 +3,9 @@
 import json
 import signal
 import threading
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import asdict
+from datetime import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -14,6 +15,7 @@ from quarantine import ledger
 from quarantine.fold import LedgerError
 from quarantine.follow import Totals, follow, follow_once
 from quarantine.homeserver.media import HomeserverAwayError
+from quarantine.nightly import Nightly
 
 
 class Command(BaseCommand):
@@ -22,16 +24,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="read to the end there is now, then stop")
         parser.add_argument("--interval", type=float, default=0.5, metavar="S", help="seconds between reads (0.5)")
+        parser.add_argument("--audit-at", type=time_of_day, metavar="HH:MM", help="audit each night at this time, UTC")
         parser.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
 
-    def handle(self, *_args: Any, once: bool, interval: float, json: bool, **_options: Any) -> None:
+    def handle(self, *_args: Any, once: bool, interval: float, audit_at: time | None, json: bool, **_: Any) -> None:
         if not 0.01 <= interval <= 3600:
             msg = "--interval must be between 0.01 and 3600 seconds."
             raise CommandError(msg, returncode=2)
         stop = stop_on_signals()
         try:
             ledger.current()
-            totals = follow_once(stop=stop) if once else follow(stop=stop, interval=interval)
+            also = Nightly(at=audit_at, stop=stop).tick if audit_at else lambda: None
+            totals = follow_once(stop=stop) if once else follow(stop=stop, interval=interval, also=also)
         except (LedgerError, HomeserverAwayError, OperationalError) as error:
             raise CommandError(str(error).strip()) from error
         self.report(totals, as_json=json)
@@ -52,3 +56,12 @@ def stop_on_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def time_of_day(text: str) -> time:
+    try:
+        hours, _, minutes = text.partition(":")
+        return time(int(hours), int(minutes))
+    except ValueError as error:
+        msg = f"{text} is not a time of day; it looks like 03:00."
+        raise ArgumentTypeError(msg) from error
