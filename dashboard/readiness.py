@@ -1,4 +1,4 @@
-"""Whether what the server stands on is there: tables, static files, the ledger."""
+"""Whether the static files are collected. The databases: quarantine.preparation."""
 
 from itertools import chain
 from pathlib import Path
@@ -6,24 +6,6 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.staticfiles.apps import StaticFilesConfig
 from django.contrib.staticfiles.finders import get_finders
-from django.db import connections
-from django.db.migrations.executor import MigrationExecutor
-
-PREPARE = "Run: manage.py prepare"
-
-
-def migrations_due() -> bool:
-    """Whether the ledger, or the sample homeserver that goes with it, lacks a migration."""
-    return any(lacks_migrations(alias) for alias in migrated_aliases())
-
-
-def migrated_aliases() -> list[str]:
-    return ["default"] if settings.HOMESERVER_ATTACHED else ["default", "homeserver"]
-
-
-def lacks_migrations(alias: str) -> bool:
-    executor = MigrationExecutor(connections[alias])
-    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def static_files_due() -> bool:

@@ -185,6 +185,12 @@ CACHES = {
         # A full cache drops live entries too: it must not be filled by trying many names.
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     },
+    "rows": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "rows",
+        "TIMEOUT": None,  # a change never changes
+        "OPTIONS": {"MAX_ENTRIES": 10_000},  # of some 4 kB
+    },
 }
 
 # --- People -------------------------------------------------------------------------------
@@ -199,9 +205,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "timeline"
+LOGIN_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "dashboard.sign_in.StaffAdapter"
-ACCOUNT_FORMS = {"login": "dashboard.sign_in.SignInForm"}
+ACCOUNT_FORMS = {"login": "dashboard.sign_in.SignInForm", "change_password": "dashboard.sign_in.PasswordForm"}
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"

@@ -8,8 +8,9 @@ import logging
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.forms import LoginForm
+from allauth.account.forms import ChangePasswordForm, LoginForm
 from allauth.core import context
+from django.forms import Form
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -21,15 +22,34 @@ class SignInForm(LoginForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.label_suffix = ""
         self.fields["login"].label = "User name"
-        for field in self.fields.values():
-            field.widget.attrs.pop("placeholder", None)
-            field.widget.attrs["class"] = "input"
         self.fields["login"].widget.attrs |= {"spellcheck": "false", "autocapitalize": "none", "autofocus": True}
+        dress(self)
 
     def add_prefix(self, field_name: str) -> str:
         return "username" if field_name == "login" else str(super().add_prefix(field_name))
+
+
+class PasswordForm(ChangePasswordForm):
+    """allauth's form in our words."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, label in (
+            ("oldpassword", "Current password"),
+            ("password1", "New password"),
+            ("password2", "New password again"),
+        ):
+            self.fields[name].label = label
+        dress(self)
+
+
+def dress(form: Form) -> None:
+    """Our class, and labels instead of placeholders, which vanish while one types."""
+    form.label_suffix = ""
+    for field in form.fields.values():
+        field.widget.attrs.pop("placeholder", None)
+        field.widget.attrs["class"] = "input"
 
 
 class StaffAdapter(DefaultAccountAdapter):

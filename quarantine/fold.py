@@ -69,13 +69,11 @@ def record(batch: Batch, entry: Entry) -> None:
 
 def seen_at(batch: Batch, entry: Entry) -> datetime:
     """Now; or, for the sample homeserver's history, what the entry says. Never before the last row."""
-    if entry.seen_at is None:
-        return batch.now
-    if batch.ledger.homeserver_kind != "sample":
+    if entry.seen_at is not None and batch.ledger.homeserver_kind != "sample":
         msg = "Only the sample homeserver's history may say when it was seen."
         raise LedgerError(msg)
     last = batch.changes[-1].seen_at if batch.changes else batch.ledger.last_seen_at
-    moment = milliseconds(entry.seen_at)
+    moment = milliseconds(entry.seen_at or batch.now)
     return max(moment, last or moment)
 
 
@@ -105,7 +103,7 @@ def touch(batch: Batch, entry: Entry, *, stream_id: int) -> None:
 
 def intent_of(intents: list[Intent], entry: Entry) -> Intent | None:
     """The open intent this feed row fulfils, whoever reads it first."""
-    if entry.feed_id is None:
+    if entry.feed_id is None or entry.deleted:
         return None
     verb = Verb.QUARANTINE if entry.quarantined else Verb.RELEASE
     for intent in intents:

@@ -148,10 +148,9 @@ def clock() -> datetime:
 
 def prepare(ledger: Ledger, entries: list[Entry]) -> Batch:
     """Read, in bounded statements, everything the entries will be compared with."""
-    now = clock()
     return Batch(
         ledger=ledger,
-        now=max(now, ledger.last_seen_at or now),
+        now=clock(),
         items=fetch_items([entry.mxc for entry in entries]),
         known_feed_ids=fetch_feed_ids(entries),
         intents=fetch_intents(entries),

@@ -57,3 +57,16 @@ def test_links_between_documents_lead_somewhere():
 
     assert pages
     assert not broken
+
+
+def test_the_tree_shows_what_is_there():
+    block = (ROOT / "CONTRIBUTING.md").read_text().split("## 2. The tree", 1)[1].split("```")[1]
+    shown, folders = [], []
+    for line in block.splitlines():
+        if branch := re.match(r"((?:│   )*)(?:├──|└──) ([^#]*)", line):
+            depth, names = len(branch[1]) // 4, branch[2].split()
+            shown += ["/".join([*folders[:depth], name.strip("/")]) for name in names]
+            folders[depth:] = [names[0].strip("/")]
+
+    assert "quarantine/homeserver/feed.py" in shown
+    assert [path for path in shown if not (ROOT / path).exists()] == []

@@ -1,12 +1,22 @@
-"""Signing in."""
+"""Signing in, and what people manage of their own account: password and sessions."""
 
 from http import HTTPStatus
 from typing import Any
 
-from allauth.account.forms import LoginForm
-from allauth.account.views import LoginView
+from allauth.account.forms import ChangePasswordForm, LoginForm
+from allauth.account.views import LoginView, PasswordChangeView
+from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
+from django.urls import reverse_lazy
+from django.views.decorators.http import require_POST, require_safe
+
+from dashboard.sessions import end_other_sessions, open_sessions
+from quarantine.models import Staff
 
 THROTTLED_FOR = 600  # seconds; the longest window of ACCOUNT_RATE_LIMITS["login_failed"]
 
@@ -24,3 +34,48 @@ class SignInView(LoginView):
             response.status_code = HTTPStatus.TOO_MANY_REQUESTS
             response.headers["Retry-After"] = str(THROTTLED_FOR)
         return response
+
+
+class StaffRequest(HttpRequest):
+    """A request that has passed the sign-in gate."""
+
+    user: Staff
+
+
+@require_safe
+def account(request: StaffRequest) -> HttpResponse:
+    return render(request, "dashboard/account.html", {"sessions": open_sessions(request, request.user)})
+
+
+class PasswordView(PasswordChangeView):
+    """allauth's view; a new password ends every session that began with the old one."""
+
+    template_name = "account/password.html"
+    success_url = reverse_lazy("account")
+
+    def form_valid(self, form: ChangePasswordForm) -> HttpResponse:
+        response: HttpResponse = super().form_valid(form)
+        end_other_sessions(self.request, form.user)
+        return response
+
+    def form_invalid(self, form: ChangePasswordForm) -> TemplateResponse:
+        response: TemplateResponse = super().form_invalid(form)
+        response.status_code = HTTPStatus.UNPROCESSABLE_ENTITY
+        return response
+
+
+@require_POST
+def end_session(request: StaffRequest, number: int) -> HttpResponseRedirect:
+    """End one of one's own sessions; somebody else's is as unknown as one that never was."""
+    session = get_object_or_404(UserSession, pk=number, user=request.user)
+    if session.session_key == request.session.session_key:
+        logout(request)
+    session.end()
+    return redirect("account")
+
+
+@require_POST
+def end_others(request: StaffRequest) -> HttpResponseRedirect:
+    ended = end_other_sessions(request, request.user)
+    messages.success(request, f"Ended {ended} other {'session' if ended == 1 else 'sessions'}.")
+    return redirect("account")

@@ -8,11 +8,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard import readiness
 from dashboard.admission import admission
 from quarantine import ledger
 from quarantine.fold import LedgerError
 from quarantine.models import Ledger
+from quarantine.preparation import migrations_due
 
 
 @require_safe
@@ -27,7 +27,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """Whether requests can be sent here: the ledger is reachable, migrated and the right one."""
     try:
-        held = None if readiness.migrations_due() else ledger.current()
+        held = None if migrations_due() else ledger.current()
     except (DatabaseError, LedgerError):
         held = None
     if held is None:

@@ -68,7 +68,7 @@ class Story:
             self.quarantine_again: 3,
             self.release: 12,
             self.delete: 40 if audit else 0.3,
-            self.undo: 2,
+            self.undo: 10 if self.last_sweep() else 0,
         }
         chosen = self.rng.choices(list(scenes), list(scenes.values()))[0]
         if not any(scene(moment, size) for scene in (chosen, self.quarantine_again, self.release)):
@@ -208,14 +208,21 @@ class Story:
         )  # fmt: skip
         return True
 
-    def undo(self, moment: datetime, _size: int) -> bool:
-        """The sweep that staff just did was a mistake and is taken back as a whole."""
+    def last_sweep(self) -> Incident | None:
+        """What happened last, if staff swept then and it can all be taken back."""
         last = self.stage.incidents[-1] if self.stage.incidents else None
         if last is None or last.deed is None or last.cause is Cause.ITEM or not last.quarantined:
+            return None
+        contents = self.stage.held.contents[-len(last.items) :]
+        complete = [content.items for content in contents] == [[item] for item in last.items]
+        return last if complete and self.left() >= len(contents) else None
+
+    def undo(self, moment: datetime, _size: int) -> bool:
+        """The sweep that staff just did was a mistake and is taken back as a whole."""
+        last = self.last_sweep()
+        if last is None or last.deed is None:
             return False
         contents = self.stage.held.contents[-len(last.items) :]
-        if [content.items for content in contents] != [[item] for item in last.items] or self.left() < len(contents):
-            return False
         del self.stage.held.contents[-len(contents) :]
         self.stage.free.contents += contents
         deed = last.deed

@@ -11,7 +11,7 @@ from quarantine.fold import LedgerError
 from quarantine.homeserver.feed import Reader
 from quarantine.homeserver.models import FeedChange, LocalMedia, RemoteMedia, StreamPosition
 from quarantine.ledger import Appended
-from quarantine.models import Action, Cause, Change, MediaItem, Role, Source, Staff, State
+from quarantine.models import Action, Cause, Change, MediaItem, Role, Source, Staff, State, Verb
 from quarantine.mxc import Mxc
 from quarantine.sample import names
 from quarantine.sample.fill import SampleError, fill
@@ -208,8 +208,22 @@ def test_staff_act_with_reasons_and_their_actions_have_their_changes(staff):
     assert all(change.cause == change.action.cause for change in done)
     assert not Change.objects.exclude(source=Source.ACTION).exclude(action=None).exists()
     assert {action.staff.username for action in Action.objects.select_related("staff")} == {"moderator", "tom.okafor"}
-    assert Action.objects.exclude(undoes=None).exists()
     assert Action.objects.exclude(reason="").count() > 80
+
+
+def test_a_sweep_that_was_a_mistake_is_undone_as_a_whole(staff):
+    fill_some(staff, changes=4_000, media=4_000)
+
+    undone = Action.objects.exclude(undoes=None).select_related("undoes")
+
+    assert undone.exists()
+    for action in undone:
+        assert (action.verb, action.undoes.verb) == (Verb.RELEASE, Verb.QUARANTINE)
+        assert media_of(action) == media_of(action.undoes) != set()
+
+
+def media_of(action):
+    return {change.mxc for change in action.changes.all()}
 
 
 def test_copies_of_one_file_change_together(staff):

@@ -1,12 +1,15 @@
 """A real Synapse on PostgreSQL and one on SQLite, started once each for the tests that share them."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from quarantine.mxc import Mxc
 from tests.synapse.installation import installed
 from tests.synapse.lab import Lab, running_lab
+from tests.synapse.worlds import SampleWorld, SynapseWorld
 
 RUNNING: list[Lab] = []
 
@@ -54,3 +57,38 @@ def synapse_on_postgresql(start_synapse):
 def synapse_on_sqlite(start_synapse):
     with start_synapse("sqlite") as lab:
         yield lab
+
+
+# --- One suite for every kind of homeserver ------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def synapse_worlds(request):
+    """The worlds around the real servers, made when first asked for."""
+    made = {}
+
+    def world(engine):
+        if engine not in made:
+            made[engine] = SynapseWorld(request.getfixturevalue(f"synapse_on_{engine}"))
+        return made[engine]
+
+    return world
+
+
+@pytest.fixture(params=["sample", "postgresql", "sqlite"])
+def world(request, db, synapse_worlds):
+    return SampleWorld() if request.param == "sample" else synapse_worlds(request.param)
+
+
+@pytest.fixture
+def new_rows(world):
+    """A function: what was appended to the feed since it was last called, in any order."""
+    seen = len(world.feed())
+
+    def rows():
+        nonlocal seen
+        appended = world.feed()[seen:]
+        seen += len(appended)
+        return Counter((Mxc(row.origin or world.name, row.media_id), row.quarantined) for row in appended)
+
+    return rows

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -46,6 +47,26 @@ class World(Protocol):
     def forget_hash(self, mxc: Mxc) -> None: ...
     def feed(self) -> list[Row]: ...
     def position(self) -> int | None: ...
+
+
+# --- What tests say -----------------------------------------------------------------------
+
+NONE: Counter[tuple[Mxc, bool]] = Counter()
+
+
+def on(*media: Mxc) -> Counter[tuple[Mxc, bool]]:
+    """The rows of a quarantine; in which order one call appends them is the homeserver's own affair."""
+    return Counter((mxc, True) for mxc in media)
+
+
+def off(*media: Mxc) -> Counter[tuple[Mxc, bool]]:
+    """The rows of a release."""
+    return Counter((mxc, False) for mxc in media)
+
+
+def actors(world: World, *media: Mxc) -> list[str | None]:
+    """Who quarantined each; None: not quarantined."""
+    return [world.admin.media(mxc).quarantined_by for mxc in media]
 
 
 def fresh() -> bytes:

@@ -15,6 +15,7 @@ from uvicorn.supervisors import Multiprocess
 from dashboard import ports, readiness
 from quarantine import ledger
 from quarantine.fold import LedgerError
+from quarantine.preparation import PREPARE, migrations_due
 
 GRACE = 3  # seconds that requests under way get when the server stops
 KEEP_ALIVE = 75  # longer than proxies keep theirs, so that none meets a connection just closed
@@ -54,15 +55,15 @@ def refuse_unless_ready(host: str) -> None:
         )
         raise CommandError(msg)
     try:
-        due = readiness.migrations_due()
+        due = migrations_due()
     except DatabaseError as error:
         msg = f"The database can't be reached: {str(error).strip()}"
         raise CommandError(msg) from error
     if due:
-        msg = f"The database is not up to date. {readiness.PREPARE}"
+        msg = f"The database is not up to date. {PREPARE}"
         raise CommandError(msg)
     if readiness.static_files_due():
-        msg = f"The static files are not collected, or have changed since. {readiness.PREPARE}"
+        msg = f"The static files are not collected, or have changed since. {PREPARE}"
         raise CommandError(msg)
     ledger.current()
     connections.close_all()  # the processes that serve open their own

@@ -19,6 +19,7 @@ from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.locks import only_one
 from quarantine.management.commands.follow import stop_on_signals
 from quarantine.models import Leg, Run
+from quarantine.preparation import require_prepared
 from quarantine.walk import Pace
 
 LOCKED, INTERRUPTED = 3, 130
@@ -48,6 +49,7 @@ class WalkingCommand(BaseCommand):
                 raise CommandError(msg, returncode=LOCKED)
             job = Job(kind=self.kind, over=over, stop=stop, pace=pace(options), write=write, progress=progress)
             try:
+                require_prepared()
                 return job.go(restart=options["restart"])
             except (LedgerError, HomeserverAwayError, DatabaseError) as error:
                 msg = f"{str(error).strip()} Nothing is lost: run the same command again to go on."

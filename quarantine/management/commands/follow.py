@@ -11,11 +11,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
-from quarantine import ledger
 from quarantine.fold import LedgerError
 from quarantine.follow import Totals, follow, follow_once
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.nightly import Nightly
+from quarantine.preparation import require_prepared
 
 
 class Command(BaseCommand):
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             raise CommandError(msg, returncode=2)
         stop = stop_on_signals()
         try:
-            ledger.current()
+            require_prepared()
             also = Nightly(at=audit_at, stop=stop).tick if audit_at else lambda: None
             totals = follow_once(stop=stop) if once else follow(stop=stop, interval=interval, also=also)
         except (LedgerError, HomeserverAwayError, OperationalError) as error:

@@ -1,0 +1,43 @@
+"""Progress of anything that takes more than a second: a bar on a terminal, a line now and then otherwise."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+LINE_EVERY = 5.0  # seconds
+
+
+class Report(Protocol):
+    def __call__(self, what: str, done: int, total: int, /) -> None:
+        """`done` of `total` of this step; steps follow one another."""
+
+
+@contextmanager
+def reporting(titles: dict[str, str], *, stream: TextIO | None = None) -> Iterator[Report]:
+    """Yield a function that shows how far a step is. `titles` names the steps in words."""
+    stream = stream or sys.stderr
+    if not stream.isatty():
+        yield lines(titles, stream)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=stream), transient=True) as bars:
+        tasks = {what: bars.add_task(title, total=None, visible=False) for what, title in titles.items()}
+        yield lambda what, done, total: bars.update(tasks[what], completed=done, total=total, visible=True)
+
+
+def lines(titles: dict[str, str], stream: TextIO) -> Report:
+    """One line when a step begins, and one every few seconds while it takes long."""
+    said: dict[str, float] = {}
+
+    def report(what: str, done: int, total: int, /) -> None:
+        now = time.monotonic()
+        if what not in said or now - said[what] >= LINE_EVERY:
+            said[what] = now
+            print(f"{titles[what]}: {done:,} of {total:,}", file=stream, flush=True)
+
+    return report

@@ -1,0 +1,50 @@
+"""Whether the databases are what this version of the code needs, and making them so."""
+
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+
+from quarantine.fold import LedgerError
+from quarantine.homeserver.router import ALIAS
+from quarantine.ledger import current
+
+PREPARE = "Run: manage.py prepare"
+
+
+class NotPreparedError(LedgerError):
+    """`manage.py prepare` is due. The message says so in a sentence."""
+
+
+def require_prepared() -> None:
+    """Raise NotPreparedError if a migration is due, LedgerError if the ledger is unbound or of another homeserver."""
+    if migrations_due():
+        msg = f"The database is not up to date. {PREPARE}"
+        raise NotPreparedError(msg)
+    current()
+
+
+def migrations_due() -> bool:
+    """Whether the ledger, or the sample homeserver that goes with it, lacks a migration. Raises DatabaseError."""
+    return any(lacks_migrations(alias) for alias in migrated_aliases())
+
+
+def migrated_aliases() -> list[str]:
+    """The databases whose tables are ours: an attached homeserver's are not."""
+    return ["default"] if settings.HOMESERVER_ATTACHED else ["default", ALIAS]
+
+
+def lacks_migrations(alias: str) -> bool:
+    executor = MigrationExecutor(connections[alias])
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def migrate_all() -> Iterator[tuple[str, bool]]:
+    """Migrate each database of ours; yields its alias, once it is done, and whether there was anything to do."""
+    for alias in migrated_aliases():
+        due = lacks_migrations(alias)
+        if due:
+            call_command("migrate", database=alias, interactive=False, verbosity=0)
+        yield alias, due
