@@ -105,7 +105,7 @@ class Walker:
                 windows.append(window)
                 seen(window)
                 start, keys = window.stop, keys + len(window.keys)
-                if time.monotonic() > until or keys >= KEYS_PER_STRETCH or somebody_waits(own, self.table):
+                if time.monotonic() > until or keys >= KEYS_PER_STRETCH or somebody_waits(self.table):
                     break
         return windows
 
@@ -174,11 +174,11 @@ def read_window(own: BaseDatabaseWrapper, table: str, *, start: int, stop: int) 
     return scanned, [Mxc(media_origin or settings.HOMESERVER_NAME, media_id) for media_origin, media_id in found]
 
 
-def somebody_waits(own: BaseDatabaseWrapper, table: str) -> bool:
+def somebody_waits(table: str) -> bool:
     """Whether another session waits for a lock on the table, a schema upgrade say: then the snapshot is let go."""
-    if own.vendor != "postgresql":
+    if connections[ALIAS].vendor != "postgresql":
         return False
-    with own.cursor() as db:
+    with connections[ALIAS].cursor() as db:
         db.execute(
             "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %s::regclass)", [TABLES[table]]
         )
