@@ -68,7 +68,7 @@ def test_each_session_is_listed_newest_first(client):
 def test_the_page_says_which_session_is_this_one():
     page = signed_in().get("/account/").text
 
-    assert page.count("this one") == 1
+    assert page.count("This one") == 1
     assert "End all others" not in page
 
 
