@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
 from dashboard.environment import (
+    env,
     env_bool,
     env_database,
     env_folder,
@@ -211,7 +212,8 @@ SECURE_CSP = {
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],
 }
-SECURE_REFERRER_POLICY = "no-referrer"
+# Nobody else learns where we were. Not "no-referrer": browsers then send `Origin: null` with our own forms too.
+SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -233,6 +235,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 MEDIA_PREVIEWS = env_bool("MEDIA_PREVIEWS", default=False)
+DEMO_PASSWORD = env("DEMO_PASSWORD", "demo")  # of the demo's accounts; nothing else looks at it
 
 LOGGING = {
     "version": 1,
