@@ -38,7 +38,6 @@ check: $(READY)
 	$(PRODUCTION) $(PYTHON) manage.py makemigrations --check --dry-run
 	$(PRODUCTION) $(PYTHON) manage.py check --deploy --fail-level WARNING
 	.venv/bin/djlint --quiet --lint templates
-	.venv/bin/djlint --quiet --check templates
 	$(PYTHON) -m pytest --quiet tests/test_conventions.py tests/test_docs.py
 
 # --- Set-up: nothing happens while the lock file has not changed ---------------------------

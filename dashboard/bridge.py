@@ -9,7 +9,6 @@ import asyncio
 import io
 from http import HTTPStatus
 from typing import Any, cast
-from urllib.parse import quote
 
 from a2wsgi import WSGIMiddleware
 from a2wsgi.wsgi import build_environ
@@ -75,14 +74,11 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 def tidy(scope: Scope) -> Scope:
-    """The request in the form that WSGI can carry.
+    """Without headers that WSGI can't tell from others.
 
-    Query strings are ASCII there; whatever else a client sent is percent-encoded. A header with an
-    underscore would be taken for the one with a hyphen, and so slip past a proxy that sets that one.
+    One with an underscore would be taken for the one with a hyphen, and so slip past a proxy that sets that one.
     """
-    query = quote(scope["query_string"], safe=bytes(range(0x21, 0x7F)).decode())
-    headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
-    return {**scope, "query_string": query.encode(), "headers": headers}
+    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if b"_" not in name]}
 
 
 def answer(scope: Scope) -> HttpResponse:

@@ -265,7 +265,7 @@ class ChangeFilter(django_filters.FilterSet):
 def query_string(active: dict[str, Any], positions: dict[str, int | None]) -> str:
     pairs: list[tuple[str, str]] = []
     for name, value in active.items():
-        texts = [moment_text(value)] if isinstance(value, datetime) else map(str, value)
+        texts = [moment_text(value)] if isinstance(value, datetime) else map(str, value or ())
         pairs.extend((name, text) for text in texts)
     pairs.extend((name, str(position)) for name, position in positions.items() if position is not None)
     return urlencode(pairs)

@@ -14,7 +14,7 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
-from dashboard.text import size, type_icon, type_label
+from dashboard.text import initials, size, type_icon, type_label
 from dashboard.times import when
 from quarantine.models import Cause, Change, Source, State
 
@@ -85,11 +85,6 @@ def actor(change: Change) -> Actor:
     if change.action_id is not None or change.source == Source.ACTION:
         return Actor("staff", name, "Staff", initials=initials(name))
     return Actor("matrix", name, "Matrix user", icon="user")
-
-
-def initials(name: str) -> str:
-    parts = [part for part in name.replace(".", " ").replace("_", " ").replace("-", " ").split() if part]
-    return "".join(part[0] for part in parts[:2]).upper() or name[:1].upper()
 
 
 def cause(change: Change) -> str:

@@ -3,69 +3,38 @@
 A missing or malformed value stops the start with a sentence that names it.
 """
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
+from dashboard.environment import (
+    env,
+    env_bool,
+    env_database,
+    env_folder,
+    env_hosts,
+    env_networks,
+    env_origins,
+    env_secret,
+    env_server_name,
+)
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-
-def env(name: str, default: str | None = None) -> str:
-    """Return the variable, stripped; an empty one counts as missing."""
-    value = os.environ.get(name, "").strip() or default
-    if value is None:
-        msg = f"{name} is not set. The README lists every setting; .env.example is a start."
-        raise ImproperlyConfigured(msg)
-    return value
-
-
-def env_bool(name: str, *, default: bool) -> bool:
-    value = env(name, "on" if default else "off").lower()
-    if value not in {"on", "off", "true", "false", "1", "0", "yes", "no"}:
-        msg = f"{name} is {value!r}; it must be on or off."
-        raise ImproperlyConfigured(msg)
-    return value in {"on", "true", "1", "yes"}
-
-
-def env_list(name: str, default: str = "") -> list[str]:
-    return [item.strip() for item in env(name, default).split(",") if item.strip()]
-
-
-def env_networks(name: str, default: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    try:
-        return [ipaddress.ip_network(item) for item in env_list(name, default)]
-    except ValueError as error:
-        msg = f"{name}: {error}. It is a comma-separated list of addresses or networks such as 10.0.0.0/8."
-        raise ImproperlyConfigured(msg) from error
-
-
-def env_database(name: str, default: str | None = None) -> dict[str, Any]:
-    """Parse a database URL; only PostgreSQL and SQLite are spoken here."""
-    url = env(name, default)
-    if not url.startswith(("postgres://", "postgresql://", "sqlite:///")):
-        msg = f"{name} must start with postgres://, postgresql:// or sqlite:///."
-        raise ImproperlyConfigured(msg)
-    try:
-        return dict(dj_database_url.parse(url))
-    except (ValueError, dj_database_url.ParseError) as error:
-        # The URL holds a password: name the variable, never its value.
-        msg = f"{name} is not a database URL; it looks like postgres://user:password@host:5432/name."
-        raise ImproperlyConfigured(msg) from error
-
-
-SECRET_KEY = env("SECRET_KEY")
+SECRET_KEY = env_secret("SECRET_KEY")
 DEBUG = env_bool("DEBUG", default=False)
 HTTPS = env_bool("HTTPS", default=True)
+if DEBUG and HTTPS:
+    msg = "DEBUG is on: its error pages show code and settings to anybody. It needs HTTPS=off, for this machine only."
+    raise ImproperlyConfigured(msg)
 TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES", "127.0.0.0/8,::1/128")
-ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
-DATA_DIR = Path(env("DATA_DIR", str(BASE_DIR / "var"))).absolute()
+ALLOWED_HOSTS = env_hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env_origins("CSRF_TRUSTED_ORIGINS")
+DATA_DIR = env_folder("DATA_DIR", BASE_DIR / "var")
 
 # --- The two databases --------------------------------------------------------------------
 
@@ -85,7 +54,7 @@ else:
 
 HOMESERVER_ATTACHED = bool(os.environ.get("HOMESERVER_DATABASE_URL", "").strip())
 HOMESERVER_KIND = "synapse" if HOMESERVER_ATTACHED else "sample"
-HOMESERVER_NAME = env("HOMESERVER_NAME", None if HOMESERVER_ATTACHED else "matrix.example")
+HOMESERVER_NAME = env_server_name("HOMESERVER_NAME", None if HOMESERVER_ATTACHED else "matrix.example")
 
 
 def attached(database: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +63,7 @@ def attached(database: dict[str, Any]) -> dict[str, Any]:
         # Short statements only: the homeserver's own work goes first.
         options = "-c default_transaction_read_only=on -c statement_timeout=10s -c lock_timeout=2s"
         connection = {"options": options, "connect_timeout": 5, "application_name": "quarantine-dashboard"}
+        connection = database.get("OPTIONS", {}) | connection  # such as sslmode
         return database | {"OPTIONS": connection, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     name = f"file:{quote(database['NAME'])}?mode=ro"
     return database | {
@@ -242,7 +212,8 @@ SECURE_CSP = {
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],
 }
-SECURE_REFERRER_POLICY = "no-referrer"
+# Nobody else learns where we were. Not "no-referrer": browsers then send `Origin: null` with our own forms too.
+SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -264,6 +235,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 MEDIA_PREVIEWS = env_bool("MEDIA_PREVIEWS", default=False)
+DEMO_PASSWORD = env("DEMO_PASSWORD", "demo")  # of the demo's accounts; nothing else looks at it
 
 LOGGING = {
     "version": 1,

@@ -82,6 +82,11 @@ def cut_middle(text: str, length: int) -> str:
     return f"{head[: length - len(tail)]}…{tail}"
 
 
+def initials(name: str) -> str:
+    parts = re.findall(r"[^._\s-]+", name)
+    return "".join(part[0] for part in parts[:2]).upper()
+
+
 def size(length: int | None) -> str:
     """Bytes in the unit people know, as file managers count: 1 kB is 1,000 bytes."""
     if length is None:

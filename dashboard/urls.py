@@ -1,12 +1,26 @@
 """The site map."""
 
 from allauth.account.views import logout
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, register_converter
 from django.views.decorators.http import require_POST
 
+from dashboard.converters import NameConverter, OriginConverter
+from dashboard.views import live, system
 from dashboard.views.account import PasswordView, SignInView, account, end_others, end_session
+from dashboard.views.media import media_detail
+from dashboard.views.theme import theme
+from dashboard.views.timeline import timeline
+
+register_converter(OriginConverter, "origin")
+register_converter(NameConverter, "name")
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", timeline, name="timeline"),
+    path("media/<origin:origin>/<name:media_id>/", media_detail, name="media-detail"),
+    path("theme/", theme, name="theme"),
+    path("changes/live", live.live),
+    path("healthz", system.healthz),
+    path("readyz", system.readyz),
     path("login/", SignInView.as_view(), name="account_login"),
     path("logout/", require_POST(logout), name="account_logout"),
     path("account/", account, name="account"),

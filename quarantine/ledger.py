@@ -6,7 +6,7 @@ the head, writing the rows and committing: commit order is position order, witho
 Everything slow happens before it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -110,10 +110,10 @@ def append(entries: Sequence[Entry], *, cursor: Cursor | None = None) -> Appende
         for entry in safe:
             take(batch, entry)
         if batch.changes:
-            insert(batch.changes)
+            write(batch.changes, insert_changes)
             ledger.last_seen_at = batch.changes[-1].seen_at
             notify(ledger.head)
-        save_items([batch.items[mxc] for mxc in batch.touched])
+        write([batch.items[mxc] for mxc in batch.touched], save_items)
         ledger.repeats += batch.repeated
         done = Appended(
             head=ledger.head,
@@ -190,26 +190,32 @@ def fetch_intents(entries: list[Entry]) -> list[Intent]:
     return list(concerned.select_related("action__staff").order_by("pk"))
 
 
-def insert(changes: list[Change]) -> None:
-    """Write the rows. A batch that fails is halved until the bad row stands alone; that one is stored minimally."""
+def write[Row: (Change, MediaItem)](rows: list[Row], save: Callable[[list[Row]], object]) -> None:
+    """Save the rows. A batch that fails is halved until the bad row stands alone; that one is stored minimally."""
     try:
         with transaction.atomic():
-            Change.objects.bulk_create(changes, batch_size=ROWS_PER_STATEMENT)
+            save(rows)
     except (DataError, ValueError, OverflowError):
-        if len(changes) == 1:
-            blank(changes[0]).save(force_insert=True)
+        if len(rows) == 1:
+            blank(rows[0])
+            save(rows)
             return
-        middle = len(changes) // 2
-        insert(changes[:middle])
-        insert(changes[middle:])
+        middle = len(rows) // 2
+        write(rows[:middle], save)
+        write(rows[middle:], save)
 
 
-def blank(change: Change) -> Change:
+def blank(row: Change | MediaItem) -> None:
     """Without what strangers wrote of the media: that it happened, and to which media, must not be lost."""
-    change.media_type = change.media_class = change.upload_name = change.uploader = change.changed_by = ""
-    change.media_length = change.sha256 = change.not_before = None
-    change.cut = True
-    return change
+    row.uploader, row.sha256 = "", None
+    if isinstance(row, Change):
+        row.media_type = row.media_class = row.upload_name = row.changed_by = ""
+        row.media_length = row.not_before = None
+        row.cut = True
+
+
+def insert_changes(changes: list[Change]) -> None:
+    Change.objects.bulk_create(changes, batch_size=ROWS_PER_STATEMENT)
 
 
 def save_items(items: list[MediaItem]) -> None:

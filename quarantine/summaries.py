@@ -26,6 +26,10 @@ class Standing:
         return self.local + self.remote
 
     @property
+    def day_ago(self) -> datetime:
+        return self.now - DAY
+
+    @property
     def stale(self) -> bool:
         """Whether more may have happened than the ledger can know of yet."""
         return self.read_at is None or self.now - self.read_at > FRESH

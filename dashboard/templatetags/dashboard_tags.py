@@ -4,13 +4,22 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from django import template
+from django.conf import settings
 from django.templatetags.static import static
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard import text, times
 from dashboard.terms import Term
+
+PAGES = (
+    ("timeline", "Timeline"),
+    ("insights", "Insights"),
+    ("action-list", "Activity"),
+    ("backfill", "Backfill"),
+    ("consumer-list", "Consumers"),
+)
 
 register = template.Library()
 
@@ -18,6 +27,7 @@ register.filter("visible", text.visible)
 register.filter("plain", text.plain)
 register.filter("file_name", text.file_name)
 register.filter("identifier", text.identifier)
+register.filter("initials", text.initials)
 register.filter("size", text.size)
 register.filter("type_label", text.type_label)
 register.filter("type_icon", text.type_icon)
@@ -50,6 +60,31 @@ def copy_button(value: object, what: str) -> SafeString:
         what,
         icon("copy"),
     )
+
+
+@register.simple_tag
+def homeserver_name() -> str:
+    return settings.HOMESERVER_NAME
+
+
+@register.simple_tag(takes_context=True)
+def theme(context: template.Context) -> str:
+    """The theme somebody chose; empty for the system's."""
+    chosen = context["request"].COOKIES.get("theme", "") if "request" in context else ""
+    return chosen if chosen in {"light", "dark"} else ""
+
+
+@register.simple_tag
+def nav_links() -> list[tuple[str, str, str]]:
+    """View name, label and address of the main pages, of those that exist."""
+    return [(name, label, address) for name, label in PAGES if (address := address_of(name))]
+
+
+def address_of(name: str) -> str:
+    try:
+        return reverse(name)
+    except NoReverseMatch:
+        return ""
 
 
 @register.filter

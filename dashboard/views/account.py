@@ -1,12 +1,10 @@
 """Signing in, and what people manage of their own account: password and sessions."""
 
 from http import HTTPStatus
-from typing import Any
 
 from allauth.account.forms import ChangePasswordForm, LoginForm
 from allauth.account.views import LoginView, PasswordChangeView
 from allauth.usersessions.models import UserSession
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -23,9 +21,6 @@ THROTTLED_FOR = 600  # seconds; the longest window of ACCOUNT_RATE_LIMITS["login
 
 class SignInView(LoginView):
     """allauth's view with honest statuses: 422 for a form with errors, 429 for too many attempts."""
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return {**super().get_context_data(**kwargs), "homeserver_name": settings.HOMESERVER_NAME}
 
     def form_invalid(self, form: LoginForm) -> TemplateResponse:
         response: TemplateResponse = super().form_invalid(form)

@@ -16,6 +16,7 @@ from dashboard.filters import ChangeFilter
 from dashboard.http import HtmxRequest, render_page
 from dashboard.pages import change_page
 from dashboard.rows import rows_html
+from dashboard.toolbar import toolbar
 from quarantine.models import Change
 from quarantine.summaries import standing
 
@@ -40,6 +41,8 @@ def timeline(request: HtmxRequest) -> HttpResponse:
         "filters": filters,
         "page": page,
         "days": list(by_day(page.changes, today=now.date())),
+        "toolbar": toolbar(filters, username=request.user.get_username(), now=now),
+        "live": True,
     }
     return render_page(
         request,

@@ -10,10 +10,12 @@ from django.test import Client
 from django.utils import timezone
 
 from quarantine.models import Role, Staff
-from quarantine.staff import add_staff, disable_staff, set_role
+from quarantine.staff import disable_staff, set_role
+from tests.dashboard import people
+from tests.dashboard.people import PASSWORD
+from tests.factories import make_staff
 
 pytestmark = pytest.mark.django_db
-PASSWORD = "correct horse battery"
 NEW_PASSWORD = "another horse battery"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 CHROME = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -22,13 +24,11 @@ CHROME = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) C
 @pytest.fixture(autouse=True)
 def anna(db):
     cache.clear()
-    return add_staff(name="anna", role=Role.MODERATOR, password=PASSWORD)
+    return make_staff("anna")
 
 
 def signed_in(name="anna", *, browser=FIREFOX, address="192.0.2.7"):
-    client = Client(headers={"User-Agent": browser}, REMOTE_ADDR=address)
-    assert client.post("/login/", {"username": name, "password": PASSWORD}).status_code == 302
-    return client
+    return people.signed_in(name, headers={"User-Agent": browser}, REMOTE_ADDR=address)
 
 
 def may_read(client):
@@ -59,7 +59,7 @@ def test_signed_out_leads_to_the_sign_in_page(client):
 def test_each_session_is_listed_newest_first(client):
     here = signed_in()
     signed_in(browser=CHROME, address="2001:db8::1")
-    add_staff(name="ben", role=Role.VIEWER, password=PASSWORD)
+    make_staff("ben")
     signed_in("ben", address="203.0.113.1")
 
     assert sessions_shown(here) == [("Chrome on Windows", "2001:db8::1"), ("Firefox on Linux", "192.0.2.7")]
@@ -68,7 +68,7 @@ def test_each_session_is_listed_newest_first(client):
 def test_the_page_says_which_session_is_this_one():
     page = signed_in().get("/account/").text
 
-    assert page.count("this one") == 1
+    assert page.count("This one") == 1
     assert "End all others" not in page
 
 
@@ -128,7 +128,7 @@ def test_ending_this_one_signs_out():
 
 def test_all_others_end_at_once():
     here, *others = [signed_in() for _ in range(3)]
-    add_staff(name="ben", role=Role.VIEWER, password=PASSWORD)
+    make_staff("ben")
     ben = signed_in("ben")
 
     here.post("/account/sessions/end-others/")
@@ -142,7 +142,7 @@ def test_a_session_that_is_not_there_is_not_found(number):
 
 
 def test_nobody_ends_the_session_of_another():
-    add_staff(name="ben", role=Role.ADMIN, password=PASSWORD)
+    make_staff("ben", role=Role.ADMIN)
     anna, ben = signed_in(), signed_in("ben")
 
     assert end_one(ben, session_of(anna)).status_code == 404

@@ -1,0 +1,110 @@
+"""Reading the environment: each function returns a valid value or raises ImproperlyConfigured.
+
+The message is one sentence that names the variable. It shows the value only where that can't be a secret.
+"""
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+YES_AND_NO = {"on": True, "true": True, "1": True, "yes": True, "off": False, "false": False, "0": False, "no": False}
+HOST = re.compile(r"\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+SERVER_NAME = re.compile(r"([A-Za-z0-9.-]{1,230}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+ORIGIN = re.compile(r"https?://[A-Za-z0-9*\[\]:.-]+")
+SECRET_LENGTH = 50  # and how many different characters: what Django's own check calls weak
+SECRET_VARIETY = 5
+
+
+def env(name: str, default: str | None = None) -> str:
+    """Return the variable, stripped; an empty one counts as missing."""
+    value = os.environ.get(name, "").strip() or default
+    if value is None:
+        raise refused(name, "is not set. The README lists every setting; .env.example is a start.")
+    return value
+
+
+def refused(name: str, reason: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{name} {reason}")
+
+
+def env_bool(name: str, *, default: bool) -> bool:
+    value = env(name, "on" if default else "off").lower()
+    if value not in YES_AND_NO:
+        raise refused(name, f"is {value!r}; it must be on or off.")
+    return YES_AND_NO[value]
+
+
+def env_secret(name: str) -> str:
+    """Refuse what could be guessed: whoever knows it can sign in as anybody."""
+    value = env(name)
+    if len(value) < SECRET_LENGTH or len(set(value)) < SECRET_VARIETY or value.startswith("django-insecure-"):
+        command = "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+        raise refused(name, f"is too weak: it needs {SECRET_LENGTH} random characters. Make one with: {command}")
+    return value
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+def env_hosts(name: str, default: str) -> list[str]:
+    """Host names without scheme and port; a leading dot stands for all subdomains, and nothing stands for all hosts."""
+    hosts = env_list(name, default)
+    for host in hosts:
+        if not HOST.fullmatch(host):
+            raise refused(
+                name, f"holds {host!r}; it lists host names such as quarantine.example.com, without https:// and port."
+            )
+    return hosts
+
+
+def env_origins(name: str) -> list[str]:
+    origins = env_list(name)
+    for origin in origins:
+        if not ORIGIN.fullmatch(origin):
+            raise refused(name, f"holds {origin!r}; it lists origins such as https://quarantine.example.com.")
+    return origins
+
+
+def env_networks(name: str, default: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [ipaddress.ip_network(item) for item in env_list(name, default)]
+    except ValueError as error:
+        reason = f"is malformed: {error}. It lists addresses or networks such as 10.0.0.0/8."
+        raise refused(name, reason) from error
+
+
+def env_folder(name: str, default: Path) -> Path:
+    """An absolute path; the folder itself is made by `manage.py prepare`."""
+    folder = Path(env(name, str(default))).absolute()
+    if folder.exists() and not folder.is_dir():
+        raise refused(name, f"is {str(folder)!r}, which is a file; it must be a folder.")
+    return folder
+
+
+def env_server_name(name: str, default: str | None) -> str:
+    value = env(name, default)
+    if not SERVER_NAME.fullmatch(value):
+        raise refused(name, f"is {value!r}; it must be the homeserver's server_name, such as example.com.")
+    return value
+
+
+def env_database(name: str, default: str | None = None) -> dict[str, Any]:
+    """Parse a database URL; only PostgreSQL and SQLite are spoken here."""
+    url = env(name, default)
+    if not url.startswith(("postgres://", "postgresql://", "sqlite:///")):
+        raise refused(name, "must start with postgres://, postgresql:// or sqlite:///.")
+    try:
+        database = dict(dj_database_url.parse(url))
+    except (ValueError, dj_database_url.ParseError) as error:
+        # The URL holds a password: name the variable, never its value.
+        reason = "is not a database URL; it looks like postgres://user:password@host:5432/name."
+        raise refused(name, reason) from error
+    if database["NAME"] in {"", ":memory:"}:
+        raise refused(name, "names no database; it looks like postgres://user:password@host:5432/name.")
+    return database

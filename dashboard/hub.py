@@ -1,0 +1,193 @@
+"""The live view's hub: one per process. However many people watch, each move of the ledger is read
+and rendered once for each distinct view, and the same bytes go to everyone watching it.
+
+A view keeps a ring of its newest events; a reader is a position in that ring and nothing more. So a
+slow reader costs no memory: it catches up from the ring, or is told with one `reset` that it fell out.
+Everything here runs in the event loop, but for what `Workers` do.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+
+from django.db import DatabaseError, connection
+
+from dashboard import heads
+from dashboard.admission import Admission, still_admitted
+from dashboard.events import TooFarBehindError, read_events, signed_out
+from dashboard.streams import Reader, View
+from dashboard.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+TICK = 1.0
+ADMISSIONS_EVERY = 2  # ticks
+BREATH = 0.02  # between two looks at the head: bounds the work in a storm of changes
+LONG_BREATH = 2.0  # after a burst too big to show: its readers have been told to load the page again
+LINGER = 10.0  # watching goes on this long without readers: people go from page to page
+BLIND_AFTER = 5.0  # when the ledger can't be read, streams end, so that no page claims to be live
+
+
+class Hub:
+    """All views of this process, and the tasks that keep them current while anybody watches."""
+
+    def __init__(self) -> None:
+        self.looking = Workers(threads=1, name="live-head")
+        self.reading = Workers(threads=2, name="live-view")
+        self.opening = Workers(threads=2, name="live-opening")  # a crowd coming back must not delay who is here
+        self.views: dict[str, View] = {}
+        self.head = 0
+        self.stirred = asyncio.Event()
+        self.watching: asyncio.Task[None] | None = None
+        self.last_look = 0.0
+        self.closing = False
+
+    @property
+    def readers(self) -> list[Reader]:
+        return [reader for view in self.views.values() for reader in view.readers]
+
+    # --- Readers come and go --------------------------------------------------------------
+
+    def join(self, *, query: str, position: int, admission: Admission) -> Reader:
+        """A new reader of a view, who has everything up to this position, which was the head a moment ago."""
+        if self.watching is None:
+            self.head = position
+            self.watching = self.start(self.watch())
+        view = self.views.get(query)
+        if view is None:
+            view = self.views[query] = View(query=query, position=position)
+            view.task = self.start(self.follow(view))
+        reader = Reader(view=view, position=position, admission=admission)
+        view.readers.add(reader)
+        self.stirred.set()
+        return reader
+
+    def leave(self, reader: Reader) -> None:
+        view = reader.view
+        view.readers.discard(reader)
+        if not view.readers and self.views.get(view.query) is view:
+            del self.views[view.query]
+            view.stop()
+        if not self.views:
+            asyncio.get_running_loop().call_later(LINGER, self.rest)
+
+    def rest(self) -> None:
+        """Stop watching, if still nobody is there."""
+        if not self.views and self.watching:
+            self.watching.cancel()
+            self.watching = None
+
+    def end_streams(self) -> None:
+        for reader in self.readers:
+            reader.end()
+
+    def forget_views(self) -> None:
+        self.end_streams()
+        for view in self.views.values():
+            view.stop()
+        self.views = {}
+
+    def close_streams(self) -> None:
+        """End every stream and open no more: the process is about to stop."""
+        self.closing = True
+        self.end_streams()
+
+    def close(self) -> None:
+        """Let go of threads and database connections; the last thing done to a hub."""
+        self.close_streams()
+        self.forget_views()
+        if self.watching:
+            self.watching.cancel()
+        for workers in (self.looking, self.reading, self.opening):
+            workers.close()
+
+    # --- What runs while anybody watches --------------------------------------------------
+
+    def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self.ended)
+        return task
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """A task that fails takes the streams along: no page may look live when nobody watches for it."""
+        if task.cancelled() or not (error := task.exception()):
+            return
+        logger.error("The live view failed; its streams end, and are opened again by the pages.", exc_info=error)
+        self.forget_views()
+        if task is self.watching:
+            self.watching = None
+
+    async def watch(self) -> None:
+        self.last_look = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.look_out())
+            group.create_task(self.tend())
+            if connection.vendor == "postgresql":
+                group.create_task(heads.listen(self.stirred.set))
+
+    async def look_out(self) -> None:
+        """Read the head whenever something stirs, and now and then anyway."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(heads.poll_interval()):
+                    await self.stirred.wait()
+            self.stirred.clear()
+            try:
+                self.moved(await self.looking.run(heads.read_head))
+            except DatabaseError as error:
+                self.blind(error)
+            await asyncio.sleep(BREATH)
+
+    def moved(self, head: int) -> None:
+        self.last_look = time.monotonic()
+        if head < self.head:
+            logger.warning("The ledger went back from %d to %d; live views begin anew.", self.head, head)
+            self.forget_views()
+        self.head = head
+        for view in self.views.values():
+            view.stirred.set()
+
+    def blind(self, error: DatabaseError) -> None:
+        if self.views and time.monotonic() - self.last_look > BLIND_AFTER:
+            logger.warning("The ledger can't be read; live views end until it can: %s", str(error).strip())
+            self.end_streams()
+
+    async def follow(self, view: View) -> None:
+        """Keep one view's ring up to the head."""
+        while True:
+            await view.stirred.wait()
+            view.stirred.clear()
+            head = self.head
+            if head <= view.position:
+                continue
+            try:
+                view.take(await self.reading.run(read_events, view.query, after=view.position, upto=head), upto=head)
+            except TooFarBehindError:
+                view.skip(upto=head)
+                await asyncio.sleep(LONG_BREATH)
+            except DatabaseError as error:
+                self.blind(error)
+                view.stirred.set()
+                await asyncio.sleep(TICK)
+
+    async def tend(self) -> None:
+        """Heartbeats; and an end to the streams of those who may no longer read."""
+        ticks = 0
+        while True:
+            await asyncio.sleep(TICK)
+            ticks += 1
+            now = time.monotonic()
+            for reader in self.readers:
+                reader.tend(now)
+            if ticks % ADMISSIONS_EVERY == 0:
+                with suppress(DatabaseError):  # look_out says so
+                    await self.check_admissions()
+
+    async def check_admissions(self) -> None:
+        readers = self.readers
+        admitted = await self.looking.run(still_admitted, {reader.admission for reader in readers})
+        for reader in readers:
+            if reader.admission not in admitted:
+                reader.end(signed_out(reader.position))

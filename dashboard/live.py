@@ -1,0 +1,51 @@
+"""/changes/live as native ASGI: an open stream costs a task, not a thread.
+
+Its opening is an ordinary request through Django's middleware, so hosts, cookies, sessions,
+redirects to HTTPS and security headers are those of the pages; only what follows is our own.
+"""
+
+import asyncio
+from http import HTTPStatus
+
+from django.http import HttpResponse
+
+from dashboard.bridge import answer
+from dashboard.hub import Hub
+from dashboard.views.live import Opening
+from dashboard.wire import Receive, Scope, Send, respond, send_body, start, until_gone
+
+
+async def live(scope: Scope, receive: Receive, send: Send) -> None:
+    hub: Hub = scope["state"]["hub"]
+    if hub.closing:
+        await respond(send, status=HTTPStatus.SERVICE_UNAVAILABLE, text="Stopping.")
+        return
+    response = await hub.opening.run(answer, scope)
+    headers = response.headers
+    if isinstance(response, Opening):
+        del headers["Content-Length"]  # of the opening alone
+    await start(send, status=response.status_code, headers=[*headers.items(), *cookies(response)])
+    await send_body(send, response.content, more=isinstance(response, Opening))
+    if isinstance(response, Opening):
+        await go_on(response, hub=hub, receive=receive, send=send)
+
+
+def cookies(response: HttpResponse) -> list[tuple[str, str]]:
+    return [("Set-Cookie", morsel.OutputString()) for morsel in response.cookies.values()]
+
+
+async def go_on(opening: Opening, *, hub: Hub, receive: Receive, send: Send) -> None:
+    """Send what comes, until the client leaves or the hub ends the stream."""
+    reader = hub.join(query=opening.query, position=opening.position, admission=opening.admission)
+    gone = asyncio.create_task(until_gone(receive))
+    gone.add_done_callback(lambda _: reader.end())
+    try:
+        while (chunk := await reader.next_chunk()) is not None:
+            await send_body(send, chunk, more=True)
+        await send_body(send, b"")
+    except asyncio.CancelledError:
+        if not reader.cut_off:
+            raise
+    finally:
+        gone.cancel()
+        hub.leave(reader)

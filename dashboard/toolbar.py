@@ -1,0 +1,137 @@
+"""The filter form as people see it: menus of choices, and whatever else the address asks for.
+
+It is made from the query string as it was written, so that a mistake stays on screen to be mended
+and nothing that the form has no place for is lost when it is sent again.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from dashboard.filters import MOMENTS, SCOPES, ChangeFilter, query_string
+from dashboard.terms import Term
+from quarantine.models import Cause, Source, State
+
+KINDS = {"image": "Images", "video": "Videos", "audio": "Audio", "text": "Text", "application": "Documents and others"}
+NOT_CHOSEN = "Not "
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A checkbox."""
+
+    name: str
+    value: str
+    label: str
+    checked: bool = False
+    icon: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The choices of one filter, and a place to type another value where any is possible."""
+
+    name: str
+    label: str
+    options: list[Option]
+    placeholder: str = ""
+
+    @property
+    def number(self) -> int:
+        return sum(option.checked for option in self.options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Menu:
+    slug: str
+    label: str
+    groups: list[Group] = field(default_factory=list)
+    moments: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def number(self) -> int:
+        """How many of its filters are active."""
+        return sum(group.number for group in self.groups) + sum(map(bool, self.moments.values()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolbar:
+    search: str  # what the search box holds
+    kept: list[Option]  # sent along unseen
+    menus: list[Menu]
+    recent: list[tuple[str, str]]  # "Last 24 hours", and the query string for it
+
+    @property
+    def number(self) -> int:
+        return sum(menu.number for menu in self.menus)
+
+
+def toolbar(filters: ChangeFilter, *, username: str, now: datetime) -> Toolbar:
+    given = Given(filters)
+    searches = given.of("q")
+    return Toolbar(
+        search=searches[0] if searches else "",
+        kept=[Option("q", more, more) for more in searches[1:]]
+        + [Option("limit", limit, limit) for limit in given.of("limit")],
+        menus=[
+            Menu(slug="state", label="State", groups=[given.choices("state", State.choices, icons=State.values)]),
+            Menu(slug="scope", label="Scope", groups=[given.choices("scope", SCOPES.items(), icons=["home", "globe"])]),
+            Menu(slug="origin", label="Origin", groups=[given.choices("origin", (), placeholder="matrix.example")]),
+            Menu(slug="by", label="Changed by", groups=[given.actors(username)]),
+            Menu(slug="cause", label="Cause", groups=[given.choices("cause", Cause.choices)]),
+            Menu(slug="type", label="Type", groups=[given.choices("type", KINDS.items(), placeholder="image/png")]),
+            Menu(slug="date", label="Date", moments={name: given.moment(name) for name in MOMENTS}),
+            Menu(slug="more", label="More filters", groups=given.rest()),
+        ],
+        recent=list(recent(filters, now=now)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The query string, as written."""
+
+    filters: ChangeFilter
+
+    def of(self, name: str) -> list[str]:
+        return [value.strip() for value in self.filters.data.getlist(name) if value.strip()]
+
+    def choices(
+        self, name: str, known: Iterable[tuple[str, str]], *, icons: Sequence[str] = (), placeholder: str = ""
+    ) -> Group:
+        """The known values, checked where they are asked for, then those asked for that are none of them."""
+        given, known = self.of(name), dict(known)
+        marks = dict(zip(known, icons, strict=False))
+        options = [Option(name, value, label, value in given, marks.get(value, "")) for value, label in known.items()]
+        options += [Option(name, value, self.label(value, known), True) for value in given if value not in known]
+        return Group(name=name, label=self.filters.filters[name].label, options=options, placeholder=placeholder)
+
+    def label(self, value: str, known: dict[str, str]) -> str:
+        bare = value.removeprefix("-")
+        label = known.get(bare, bare.removeprefix("\\"))
+        return f"{NOT_CHOSEN}{label}" if value != bare else label
+
+    def actors(self, username: str) -> Group:
+        known = {"system": "System", str(Term(username, username)): f"You ({username})"}
+        return self.choices("by", known.items(), placeholder="@user:matrix.example")
+
+    def rest(self) -> list[Group]:
+        return [
+            self.choices("source", Source.choices),
+            self.choices("uploader", (), placeholder="@user:matrix.example"),
+            self.choices("media", (), placeholder="mxc://matrix.example/…"),
+            self.choices("sha256", (), placeholder="64 hexadecimal digits"),
+            self.choices("action", (), placeholder="Number of an action"),
+        ]
+
+    def moment(self, name: str) -> str:
+        """As a field for date and time takes it."""
+        if self.filters.is_valid() and (moment := self.filters.value(name)):
+            return f"{moment:%Y-%m-%dT%H:%M:%S}"
+        return "".join(self.of(name)[:1])
+
+
+def recent(filters: ChangeFilter, *, now: datetime) -> Iterator[tuple[str, str]]:
+    minute = now.replace(second=0, microsecond=0)
+    for label, days in (("Last 24 hours", 1), ("Last 7 days", 7), ("Last 30 days", 30)):
+        yield label, query_string(filters.active | {"after": minute - timedelta(days=days), "before": None}, {})

@@ -1,0 +1,6 @@
+// Every module of ours. Each adds what HTML can't do; without them the pages still work.
+import "./copy.js";
+import "./errors.js";
+import "./hotkeys.js";
+import "./local-time.js";
+import "./menus.js";

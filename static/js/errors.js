@@ -1,0 +1,24 @@
+// When the server can't be reached or fails, the page says so; it never goes on looking current.
+
+const WORDS = {
+  "htmx:sendError": "The server can’t be reached. What you see may be out of date.",
+  "htmx:timeout": "The server takes too long to answer. What you see may be out of date.",
+};
+
+function tell(words) {
+  const notice = document.getElementById("notice-error");
+  notice.querySelector("[data-notice]").textContent = words;
+  notice.hidden = false;
+}
+
+for (const [name, words] of Object.entries(WORDS)) {
+  document.addEventListener(name, () => tell(words));
+}
+
+document.addEventListener("htmx:responseError", (event) => {
+  tell(`The server answered with an error (${event.detail.xhr.status}). What you see may be out of date.`);
+});
+
+document.addEventListener("htmx:afterOnLoad", (event) => {
+  if (event.detail.successful) document.getElementById("notice-error").hidden = true;
+});

@@ -1,0 +1,34 @@
+// Keys: / search, j and k move from row to row, Enter opens. Off while typing and with a modifier held.
+
+const typing = (element) => element.closest("input, textarea, select, [contenteditable]");
+const current = () => document.querySelector('.row[aria-current="true"]');
+
+const KEYS = {
+  "/": () => document.getElementById("q")?.focus(),
+  j: () => move(1),
+  k: () => move(-1),
+  Enter: () => current()?.querySelector("a.name").click(),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  const onControl = event.key === "Enter" && event.target.closest("a, button, summary");
+  const act = KEYS[event.key];
+  if (!act || onControl) return;
+  if (event.key !== "Enter" || current()) event.preventDefault();
+  act();
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") current()?.removeAttribute("aria-current");
+});
+
+function move(step) {
+  const rows = [...document.querySelectorAll("#rows .row")];
+  const at = rows.indexOf(current());
+  const next = rows[at < 0 ? 0 : Math.min(Math.max(at + step, 0), rows.length - 1)];
+  if (!next) return;
+  current()?.removeAttribute("aria-current");
+  next.setAttribute("aria-current", "true");
+  next.scrollIntoView({ block: "nearest" });
+}

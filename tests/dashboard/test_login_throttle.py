@@ -1,0 +1,101 @@
+"""How often one may try to sign in."""
+
+import subprocess
+import sys
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from tests.dashboard.people import sign_in
+from tests.environment import ROOT
+from tests.factories import make_staff
+
+pytestmark = pytest.mark.django_db
+THROTTLED = "Too many attempts. Wait ten minutes, then try again."
+
+
+@pytest.fixture(autouse=True)
+def anna(db):
+    cache.clear()
+    return make_staff("anna")
+
+
+def attempts(count, client=None, name="anna", **more):
+    return [sign_in(client or Client(), name, "wrong", **more).status_code for _ in range(count)]
+
+
+def test_ten_failures_close_an_account_from_everywhere():
+    statuses = [sign_in(Client(), "anna", "wrong", REMOTE_ADDR=f"192.0.2.{host}").status_code for host in range(12)]
+
+    refused = sign_in(Client(), REMOTE_ADDR="198.51.100.9")
+
+    assert statuses == [422] * 10 + [429] * 2
+    assert refused.status_code == 429
+    assert THROTTLED in refused.text
+    assert refused.headers["Retry-After"] == "600"
+
+
+def test_an_account_that_does_not_exist_is_closed_alike():
+    assert attempts(12, name="nobody") == [422] * 10 + [429] * 2
+
+
+def test_thirty_failures_close_an_address_and_no_other():
+    statuses = [sign_in(Client(), f"name{n}", "wrong").status_code for n in range(31)]
+
+    assert statuses == [422] * 30 + [429]
+    assert sign_in(Client()).status_code == 429
+    assert sign_in(Client(), REMOTE_ADDR="192.0.2.1").status_code == 302
+
+
+def test_one_network_of_ipv6_is_one_address():
+    statuses = [sign_in(Client(), f"name{n}", "wrong", REMOTE_ADDR=f"2001:db8::{n:x}").status_code for n in range(31)]
+
+    assert statuses[-1] == 429
+    assert sign_in(Client(), "other", "wrong", REMOTE_ADDR="2001:db8:1::1").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        {"headers": {"X-Forwarded-For": "203.0.113.{n}"}},
+        {"headers": {"Forwarded": "for=203.0.113.{n}"}},
+        {"headers": {"Host": "localhost:{n}"}},
+        {"data": {"username": "ANNA"}},
+        {"data": {"username": " anna "}},
+    ],
+)
+def test_no_trick_of_the_client_starts_a_new_count(trick):
+    attempts(10)
+
+    kind, values = next(iter(trick.items()))
+    answer = sign_in(Client(), password="wrong", **{kind: {name: value.format(n=7) for name, value in values.items()}})
+
+    assert answer.status_code == 429
+
+
+def test_those_who_get_in_are_not_counted():
+    attempts(9)
+
+    assert [sign_in(Client()).status_code for _ in range(5)] == [302] * 5
+    assert attempts(2) == [422, 429]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_attempts_in_other_processes_count(process_env):
+    code = """
+import django; django.setup()
+from django.test import Client
+print([int(Client().post("/login/", {"username": "anna", "password": "wrong"}).status_code) for _ in range(3)])
+"""
+    env = process_env(ALLOWED_HOSTS="testserver")
+
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(3)
+    ]
+
+    assert outputs == ["[422, 422, 422]\n"] * 3
+    assert attempts(2) == [422, 429]

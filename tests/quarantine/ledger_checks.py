@@ -1,0 +1,37 @@
+"""What must be true of any ledger, whoever wrote it and however they died."""
+
+from itertools import pairwise
+
+from quarantine.models import Change, Ledger, MediaItem, State
+
+
+def assert_sound():
+    """No gap, no duplicate, no step back in time; MediaItem and the counters are the fold of the changes."""
+    held = Ledger.objects.get()
+    changes = list(Change.objects.order_by("stream_id"))
+    assert [change.stream_id for change in changes] == list(range(1, held.head + 1))
+    assert all(one.seen_at <= other.seen_at for one, other in pairwise(changes))
+    assert held.last_seen_at == (changes[-1].seen_at if changes else None)
+    assert states_held() == fold(changes)
+    assert (held.quarantined_local, held.quarantined_remote) == (quarantined(local=True), quarantined(local=False))
+
+
+def fold(changes):
+    """Media -> (state, position) after these changes, each of which must have changed something."""
+    states = {}
+    for change in changes:
+        before, _ = states.get(change.mxc, (State.RELEASED, 0))
+        assert (before == State.QUARANTINED) != change.quarantined, f"{change} changes nothing"
+        states[change.mxc] = (change.state, change.stream_id)
+    return states
+
+
+def states_held():
+    """The same as MediaItem has it. Media of which only repeats were heard is not quarantined."""
+    items = list(MediaItem.objects.all())
+    assert {item.state for item in items if not item.stream_id} <= {State.RELEASED}
+    return {item.mxc: (item.state, item.stream_id) for item in items if item.stream_id}
+
+
+def quarantined(*, local):
+    return MediaItem.objects.filter(state=State.QUARANTINED, local=local).count()

@@ -1,0 +1,481 @@
+"""The gate on both databases: what it refuses, keeps, and never does by halves."""
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
+
+import psycopg
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from quarantine import ledger
+from quarantine.entries import Entry
+from quarantine.feed import FeedCursor, NewGeneration
+from quarantine.fold import LedgerError
+from quarantine.ledger import CursorMovedError, WrongHomeserverError
+from quarantine.models import Action, Cause, Change, Intent, Ledger, MediaItem, OpenHole, Source, Staff, Verb
+from quarantine.mxc import Mxc
+from tests import databases
+from tests.quarantine.ledger_checks import assert_sound
+
+pytestmark = pytest.mark.django_db
+
+HASH = "a" * 64
+TOKEN_USER = "@dashboard:matrix.example"
+BIDI = "\u202egnp.exe"
+
+
+@pytest.fixture
+def bound(db):
+    return ledger.bind()
+
+
+@dataclass(frozen=True)
+class Refusing:
+    """A cursor that writes before it refuses."""
+
+    def move(self, held):
+        OpenHole.objects.create(generation=1, feed_id=3, passed_at=datetime.now(UTC))
+        held.feed_position = 9
+        raise CursorMovedError
+
+
+def an_entry(media_id="abc", quarantined=True, *, origin="matrix.example", source=Source.FEED, **facts):
+    return Entry(mxc=Mxc(origin, media_id), quarantined=quarantined, source=source, **facts)
+
+
+def a_row(feed_id, media_id="abc", quarantined=True, **facts):
+    return an_entry(media_id, quarantined, feed_generation=1, feed_id=feed_id, **facts)
+
+
+def a_cursor(before, after, **moves):
+    return FeedCursor(generation=1, before=before, after=after, **moves)
+
+
+def everything():
+    """All rows of the ledger, to compare before and after."""
+    return [list(model.objects.order_by("pk").values()) for model in (Ledger, Change, MediaItem, OpenHole)]
+
+
+def rows(*fields):
+    return list(Change.objects.order_by("stream_id").values_list(*fields))
+
+
+# --- Bound to one homeserver --------------------------------------------------------------
+
+
+def test_binding_twice_is_binding_once(bound):
+    assert ledger.bind() == ledger.current() == bound
+    assert Ledger.objects.count() == 1
+
+
+def test_nothing_goes_into_a_ledger_of_nobody(db):
+    with pytest.raises(LedgerError, match=r"manage\.py prepare"):
+        ledger.append([an_entry()])
+
+
+@pytest.mark.parametrize(("name", "value"), [("HOMESERVER_NAME", "other.example"), ("HOMESERVER_KIND", "synapse")])
+def test_another_homeserver_is_refused_everywhere(bound, settings, name, value):
+    before = everything()
+    setattr(settings, name, value)
+
+    for enter in (ledger.bind, ledger.current, lambda: ledger.append([an_entry()])):
+        with pytest.raises(WrongHomeserverError, match=r"records matrix\.example \(sample\)"):
+            enter()
+    assert everything() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_may_bind_a_new_ledger_at_once():
+    together = Barrier(6)
+
+    def bind(_):
+        try:
+            together.wait()
+            return ledger.bind().pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(bind, range(6))) == [1] * 6
+    assert Ledger.objects.count() == 1
+
+
+# --- What append answers ------------------------------------------------------------------
+
+
+def test_every_entry_is_accounted_for(bound):
+    ledger.append([a_row(2), a_row(3, "other")])
+
+    done = ledger.append(
+        [
+            a_row(2),
+            a_row(4),
+            an_entry("other", quarantined=False, source=Source.AUDIT, expected=0),
+            an_entry("never heard of", quarantined=False),
+            an_entry("new", origin="evil.example"),
+        ]
+    )
+
+    assert (done.head, done.recorded, done.repeated, done.stale, done.duplicate) == (3, 1, 2, 1, 1)
+    assert rows("stream_id", "origin", "media_id", "feed_id") == [
+        (1, "matrix.example", "abc", 2),
+        (2, "matrix.example", "other", 3),
+        (3, "evil.example", "new", None),
+    ]
+    assert ledger.current().repeats == 2
+    assert_sound()
+
+
+def test_nothing_to_record_leaves_the_head(bound):
+    done = ledger.append([])
+
+    assert (done.head, done.recorded) == (0, 0)
+    assert_sound()
+
+
+def test_all_of_an_entry_is_kept(bound):
+    moment = datetime(2026, 11, 22, 14, 32, 41, 120_000, tzinfo=UTC)
+    facts = {"media_type": "image/png", "media_length": 48179, "upload_name": "ü.png", "uploader": "@m:spam.example"}
+
+    ledger.append(
+        [a_row(2, seen_at=moment, not_before=moment, changed_by="system", cause=Cause.HASH, sha256=HASH, **facts)]
+    )
+
+    change = Change.objects.get()
+    assert {name: getattr(change, name) for name in facts} == facts
+    assert (change.seen_at, change.not_before, change.changed_by) == (moment, moment, "system")
+    assert (change.source, change.cause, change.sha256, change.media_class) == (Source.FEED, Cause.HASH, HASH, "image")
+    assert (change.feed_generation, change.feed_id, change.local, change.cut) == (1, 2, True, False)
+
+
+def test_many_entries_of_many_media_at_once(bound):
+    """More than one statement takes."""
+    staff = Staff.objects.create(username="tom", password="!")
+    action = Action.objects.create(verb=Verb.RELEASE, target="list", staff=staff, created_at=datetime.now(UTC))
+    Intent.objects.create(
+        action=action, origin="matrix.example", media_id="m1", feed_generation=1, feed_head=0, matrix_user=TOKEN_USER
+    )
+
+    done = ledger.append([a_row(number, f"m{number}", sha256=f"{number:064x}") for number in range(1, 1_201)])
+
+    assert (done.recorded, done.head) == (1_200, 1_200)
+    assert ledger.append([a_row(number, f"m{number}") for number in range(1, 1_201)]).duplicate == 1_200
+
+
+def test_deleted_and_quarantined_at_once_is_refused_whole(bound):
+    ledger.append([an_entry()])
+    before = everything()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ledger.append([an_entry("fine"), an_entry(quarantined=True, deleted=True)])
+
+    assert everything() == before
+
+
+# --- The clock ----------------------------------------------------------------------------
+
+
+def test_time_stands_still_while_the_clock_is_behind(bound):
+    """Somebody set the clock back a year after the last row."""
+    future = datetime.now(UTC).replace(microsecond=0) + timedelta(days=365)
+    ledger.append([an_entry(seen_at=future)])
+
+    ledger.append([an_entry(quarantined=False)])
+    ledger.append([an_entry()])
+
+    assert rows("seen_at") == [(future,)] * 3
+    assert_sound()
+
+
+def test_time_is_the_ledgers_own_to_the_millisecond(bound):
+    before = ledger.clock()
+    ledger.append([an_entry(), an_entry("other")])
+    after = ledger.clock()
+
+    [(first,), (second,)] = rows("seen_at")
+    assert before <= first == second <= after
+    assert first.microsecond % 1000 == 0
+
+
+def test_a_time_finds_its_position(bound):
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    ledger.append([an_entry(f"m{day}", seen_at=start + timedelta(days=day)) for day in (0, 1, 1)])
+
+    position = Change.objects.first_position_at
+
+    assert position(start) == 1
+    assert position(start + timedelta(milliseconds=1)) == 2
+    assert position(start + timedelta(days=2)) is None
+
+
+def test_only_the_samples_history_says_when(db, settings):
+    settings.HOMESERVER_KIND = "synapse"
+    ledger.bind()
+
+    with pytest.raises(LedgerError, match="Only the sample"), transaction.atomic():
+        ledger.append([an_entry(), an_entry("other", seen_at=datetime(2020, 1, 1, tzinfo=UTC))])
+
+    assert Change.objects.count() == 0
+
+
+# --- The cursor ---------------------------------------------------------------------------
+
+
+def test_the_cursor_moves_with_its_rows(bound):
+    ledger.append([a_row(2), a_row(5, "other")], cursor=a_cursor(0, 5, holes=(3, 4)))
+
+    assert ledger.current().feed_position == 5
+    assert sorted(OpenHole.objects.values_list("feed_id", flat=True)) == [3, 4]
+
+
+def test_a_cursor_that_moved_meanwhile_changes_nothing(bound):
+    ledger.append([a_row(2)], cursor=a_cursor(0, 2))
+    before = everything()
+
+    for stale in (a_cursor(0, 2), a_cursor(1, 3, holes=(2,)), FeedCursor(generation=2, before=2, after=3)):
+        with pytest.raises(CursorMovedError):
+            ledger.append([a_row(3, "other")], cursor=stale)
+    assert everything() == before
+
+
+def test_a_cursor_that_raises_takes_back_what_it_wrote(bound):
+    before = everything()
+
+    with pytest.raises(CursorMovedError):
+        ledger.append([a_row(2)], cursor=Refusing())
+
+    assert everything() == before
+
+
+def test_a_failure_after_the_cursor_moved_takes_it_back(bound):
+    ledger.append([an_entry("other")])
+    before = everything()
+    impossible = a_row(4, "other", deleted=True)
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ledger.append([a_row(2), impossible], cursor=a_cursor(0, 4, holes=(3,)))
+
+    assert everything() == before
+
+
+def test_a_new_generation_begins_at_nothing_and_is_due_for_review(bound):
+    ledger.append([a_row(2)], cursor=a_cursor(0, 2))
+
+    ledger.append([], cursor=NewGeneration(generation=1, before=2))
+
+    held = ledger.current()
+    assert (held.feed_generation, held.feed_position, held.review_due, held.head) == (2, 0, True, 1)
+    again = FeedCursor(generation=2, before=0, after=2)
+    assert ledger.append([an_entry("other", feed_generation=2, feed_id=2)], cursor=again).recorded == 1
+
+
+def test_a_row_of_the_feed_can_be_stored_only_once(bound):
+    ledger.append([a_row(2)])
+    again = Change.objects.get()
+    again.stream_id = 2
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        again.save(force_insert=True)
+
+
+# --- Versions -----------------------------------------------------------------------------
+
+
+def test_versions_tell_whether_media_was_heard_of(bound):
+    ledger.append([a_row(2), a_row(3), a_row(4, "unknown", quarantined=False), an_entry()])
+
+    keys = [Mxc("matrix.example", media_id) for media_id in ("abc", "unknown", "never")]
+    assert list(ledger.versions(keys).values()) == [2, 1, 0]
+
+
+def test_a_release_of_unknown_media_is_dropped_but_not_unheard(bound):
+    looked = ledger.versions([Mxc("matrix.example", "abc")])
+
+    ledger.append([a_row(2, quarantined=False)])
+    done = ledger.append([an_entry(source=Source.AUDIT, expected=version) for version in looked.values()])
+
+    assert (done.recorded, done.stale, Change.objects.count()) == (0, 1, 0)
+    assert_sound()
+
+
+# --- Whose doing --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def intent(bound):
+    """Tom asked to quarantine abc; the homeserver's newest row was 10 then."""
+    staff = Staff.objects.create(username="tom", password="!")
+    action = Action.objects.create(
+        verb=Verb.QUARANTINE, target="abc", cause=Cause.ITEM, reason="spam", staff=staff, created_at=datetime.now(UTC)
+    )
+    return Intent.objects.create(
+        action=action,
+        origin="matrix.example",
+        media_id="abc",
+        sha256=HASH,
+        feed_generation=1,
+        feed_head=10,
+        matrix_user=TOKEN_USER,
+    )
+
+
+def test_an_actions_rows_are_recorded_as_the_actions(intent):
+    ours = {"changed_by": TOKEN_USER, "quarantined_by": TOKEN_USER, "sha256": HASH}
+
+    ledger.append([a_row(11, **ours), a_row(12, "copy", origin="evil.example", **ours), a_row(13, "other")])
+
+    named = rows("media_id", "source", "cause", "changed_by", "action__staff__username", "action__reason")
+    assert named == [
+        ("abc", Source.ACTION, Cause.ITEM, "tom", "tom", "spam"),
+        ("copy", Source.ACTION, Cause.ITEM, "tom", "tom", "spam"),
+        ("other", Source.FEED, Cause.UNKNOWN, "", None, None),
+    ]
+
+
+def test_a_closed_intent_explains_nothing(intent):
+    Intent.objects.update(closed_at=datetime.now(UTC))
+
+    ledger.append([a_row(11, changed_by=TOKEN_USER, quarantined_by=TOKEN_USER)])
+
+    assert rows("source", "changed_by", "action") == [(Source.FEED, TOKEN_USER, None)]
+
+
+def test_the_first_of_two_intents_is_the_one(intent):
+    second = Staff.objects.create(username="ann", password="!")
+    action = Action.objects.create(
+        verb=Verb.QUARANTINE, target="abc", reason="also", staff=second, created_at=datetime.now(UTC)
+    )
+    Intent.objects.create(
+        action=action, origin="matrix.example", media_id="abc", feed_generation=1, feed_head=10, matrix_user=TOKEN_USER
+    )
+
+    ledger.append([a_row(11, quarantined_by=TOKEN_USER)])
+
+    assert rows("changed_by") == [("tom",)]
+
+
+# --- Rows of strangers --------------------------------------------------------------------
+
+
+HOSTILE = [
+    {"media_type": "image/" + "x" * 10_240},
+    {"upload_name": "\U0001f4a9" * 10_240, "uploader": "\U0001f4a9" * 10_240},
+    {"upload_name": "a\x00b", "media_type": "\x00", "uploader": "\x00", "changed_by": "\x00", "quarantined_by": "\x00"},
+    {"upload_name": "\ud800", "media_type": "\udfff/\udfff", "uploader": "\udc80", "changed_by": "\ud800"},
+    {"upload_name": BIDI, "media_type": BIDI, "uploader": BIDI},
+    {"media_length": -1},
+    {"media_length": 2**63},
+    {"media_length": 10**40},
+    {"sha256": "not a hash"},
+    {"sha256": "\x00" * 64},
+    {"not_before": datetime(1, 1, 1, tzinfo=UTC)},
+    {"not_before": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)},
+]
+HOSTILE_IDS = [
+    "i" * 10_240,
+    "i" * 10_239 + "j",
+    "\x00",
+    "\ud800",
+    "\udfff",
+    BIDI,
+    "\U0001f4a9" * 10_240,
+    "",
+    "'; --",
+    "%00",
+]
+
+
+def test_no_row_of_strangers_stops_the_ledger(bound):
+    entries = [an_entry(f"m{number}", **facts) for number, facts in enumerate(HOSTILE)]
+    entries += [an_entry(media_id, origin=origin) for media_id in HOSTILE_IDS for origin in HOSTILE_IDS]
+
+    assert ledger.append(entries).recorded == len(HOSTILE) + len(HOSTILE_IDS) ** 2
+    assert ledger.append(entries).repeated == len(entries)
+    released = [Entry(mxc=entry.mxc, quarantined=False, source=Source.FEED) for entry in entries]
+    assert ledger.append(released).recorded == len(entries)
+    assert_sound()
+
+
+def test_what_was_changed_to_be_stored_is_flagged(bound):
+    ledger.append([an_entry("i" * 10_240), an_entry("plain", upload_name="\x00"), an_entry(BIDI, upload_name=BIDI)])
+
+    assert rows("cut") == [(True,), (True,), (False,)]
+    assert list(MediaItem.objects.order_by("stream_id").values_list("cut", flat=True)) == [True, False, False]
+
+
+def test_a_refused_row_stands_alone_and_is_stored_minimally(bound, refused_name):
+    entries = [an_entry(f"m{number}", upload_name="fine.png", sha256=HASH) for number in range(10)]
+    entries[6] = an_entry("m6", upload_name=refused_name, sha256=HASH, uploader="@m:spam.example", media_length=5)
+
+    assert ledger.append(entries, cursor=a_cursor(0, 4)).recorded == 10
+
+    whole = ("fine.png", HASH, False)
+    minimal = ("", None, True)
+    assert rows("upload_name", "sha256", "cut") == [whole] * 6 + [minimal] + [whole] * 3
+    bare = Change.objects.get(media_id="m6")
+    assert (bare.quarantined, bare.uploader, bare.media_length, bare.source) == (True, "", None, Source.FEED)
+    assert_sound()
+
+
+@pytest.fixture
+def refused_name(engine):
+    """A name that passes all we check, in a database that refuses it."""
+    if engine == "postgresql":
+        refuse_on_postgresql("quarantine_change", "upload_name", "refused")
+        yield "refused"
+        return
+    limit = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 2_000)
+    yield "é" * 1_024
+    connection.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limit)
+
+
+def refuse_on_postgresql(table, column, value):
+    """Until the test's transaction is rolled back."""
+    with connection.cursor() as db:
+        db.execute(
+            f"""
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'data_exception'; END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW
+            WHEN (NEW.{column} = '{value}') EXECUTE FUNCTION refuse()
+            """
+        )
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("table", ["quarantine_change", "quarantine_mediaitem"])
+def test_a_refused_uploader_stops_neither_the_change_nor_its_media(bound, table):
+    refuse_on_postgresql(table, "uploader", "refused")
+    entries = [an_entry(f"m{number}", uploader="@m:spam.example", sha256=HASH) for number in range(5)]
+    entries[1] = an_entry("m1", uploader="refused", sha256=HASH)
+
+    assert ledger.append(entries).recorded == 5
+
+    model = Change if table == "quarantine_change" else MediaItem
+    stored = model.objects.order_by("stream_id").values_list("uploader", "sha256")
+    assert list(stored) == [("@m:spam.example", HASH), ("", None)] + [("@m:spam.example", HASH)] * 3
+    assert_sound()
+
+
+# --- Waking readers -----------------------------------------------------------------------
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_listeners_wake_after_the_commit_and_not_before():
+    ledger.bind()
+    url = databases.CURRENT["DATABASE_URL"]
+    with psycopg.connect(url, autocommit=True) as listener, psycopg.connect(url, autocommit=True) as other:
+        listener.execute(f"LISTEN {ledger.CHANNEL}")
+
+        with transaction.atomic():
+            ledger.append([an_entry(), an_entry("other")])
+            other.execute(f"NOTIFY {ledger.CHANNEL}, 'before the commit'")
+        ledger.append([an_entry()])  # a repeat: the head stays where it is
+        other.execute(f"NOTIFY {ledger.CHANNEL}, 'after'")
+        heard = [wake.payload for wake in listener.notifies(timeout=20, stop_after=3)]
+
+    assert heard == ["before the commit", "2", "after"]

@@ -1,0 +1,128 @@
+"""`manage.py serve` as a process of its own, and readers of its event streams."""
+
+import http.client
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from tests.environment import ROOT
+
+PATIENCE = 20  # seconds; generous, because a machine that runs tests may be busy
+
+
+@dataclass
+class Server:
+    """A running server; `url` has no slash at its end."""
+
+    process: subprocess.Popen
+    url: str
+    log: list[str] = field(default_factory=list)  # its stderr, line by line
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port
+
+    def request(self, method: str, path: str, *, headers=None, body=None, host="127.0.0.1"):
+        """One request on a connection of its own; the answer read whole, as `.body`."""
+        connection = http.client.HTTPConnection(host, self.port, timeout=PATIENCE)
+        connection.request(method, path, body=body, headers=headers or {})
+        answer = connection.getresponse()
+        answer.body = answer.read()
+        connection.close()
+        return answer
+
+    def stream(self, path: str = "/changes/live", *, cookie: str = "", headers=None) -> "Stream":
+        return Stream(self.port, path, {"Cookie": cookie} | (headers or {}))
+
+    def logged(self, text: str) -> list[str]:
+        return [line for line in self.log if text in line]
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait; return the exit status."""
+        self.process.send_signal(how)
+        return self.process.wait(PATIENCE)
+
+
+@contextmanager
+def running_server(env: Mapping[str, str], *options: str) -> Iterator[Server]:
+    """Started and listening; stopped at the end, if it still runs."""
+    command = [sys.executable, "manage.py", "serve", "--port", "0", *options]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        server = Server(process=process, url="")
+        keeper = threading.Thread(target=keep, args=(process.stderr, server.log))
+        keeper.start()
+        try:
+            first = process.stdout.readline()
+            found = re.match(r"Serving on (http://\S+)", first)
+            assert found, f"{first}{''.join(server.log)}"
+            server.url = found[1]
+            yield server
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(PATIENCE)
+            keeper.join(PATIENCE)
+
+
+def keep(lines, log: list[str]) -> None:
+    log.extend(line.rstrip("\n") for line in lines)
+
+
+@dataclass(frozen=True)
+class Received:
+    name: str
+    id: int
+    data: str
+
+
+class Stream:
+    """A reader of an event stream, as any program would write one: blocking, line by line."""
+
+    def __init__(self, port: int, path: str, headers: Mapping[str, str]):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        self.connection.request("GET", path, headers=dict(headers))
+        self.answer = self.connection.getresponse()
+        self.status = self.answer.status
+        self.comments: list[str] = []
+        self.last_id: int | None = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self) -> None:
+        self.answer.close()
+        self.connection.close()
+
+    def __iter__(self) -> Iterator[Received]:
+        """Events until the server ends the stream."""
+        fields: dict[str, list[str]] = {}
+        while line := self.answer.readline().decode():
+            name, _, value = line.rstrip("\n").partition(":")
+            if line == "\n":
+                if "data" in fields:
+                    yield self.received(fields)
+                fields = {}
+            elif not name:
+                self.comments.append(value)
+            else:
+                fields.setdefault(name, []).append(value.removeprefix(" "))
+
+    def received(self, fields: dict[str, list[str]]) -> Received:
+        self.last_id = int(fields["id"][-1])
+        return Received(fields["event"][-1], self.last_id, "\n".join(fields["data"]))
+
+    def take(self, number: int) -> list[Received]:
+        """The next so many events; fails when there is none for PATIENCE seconds."""
+        events = iter(self)
+        return [next(events) for _ in range(number)]
