@@ -15,6 +15,8 @@ from django.conf import settings
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dashboard.bridge import bridge
+from dashboard.export_streams import Exports
+from dashboard.exports import CONTENT_TYPES
 from dashboard.hub import Hub
 from dashboard.live import live
 from dashboard.wire import Application, Receive, Scope, Send, respond
@@ -27,7 +29,13 @@ async def healthz(scope: Scope, receive: Receive, send: Send) -> None:
     await respond(send, status=status, text="ok\n" if safe else "Only GET and HEAD.\n")
 
 
+async def export(scope: Scope, receive: Receive, send: Send) -> None:
+    exports: Exports = scope["state"]["exports"]
+    await exports(scope, receive, send)
+
+
 ROUTES: dict[str, Application] = {"/changes/live": live, "/healthz": healthz}
+ROUTES |= {f"/changes.{form}": export for form in CONTENT_TYPES}
 
 
 async def route(scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,10 +49,12 @@ async def live_and_die(scope: Scope, receive: Receive, send: Send) -> None:
     """From the server's start to its end."""
     await receive()
     hub = scope["state"]["hub"] = Hub()
+    exports = scope["state"]["exports"] = Exports()
     before_stopping(hub.close_streams)
     await send({"type": "lifespan.startup.complete"})
     await receive()
     hub.close()
+    exports.close()
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -46,3 +46,15 @@ def decoded(value: str) -> str:
         return urlsafe_b64decode(code + "=" * (-len(code) % 4)).decode()
     except (Base64Error, UnicodeDecodeError):
         return value
+
+
+class ExportFormConverter:
+    """The forms an export comes in."""
+
+    regex = "csv|json|ndjson"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value

@@ -40,13 +40,10 @@ class Exports:
 
     async def export(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self.workers.run(answer, scope)
-        opening = isinstance(response, ExportOpening)
-        headers = response.headers
-        if opening:
-            del headers["Content-Length"]  # nobody knows it yet
-        await start(send, status=response.status_code, headers=[*headers.items(), *cookies(response)])
+        headers = [*response.headers.items(), *cookies(response)]
+        await start(send, status=response.status_code, headers=headers)
         if isinstance(response, ExportOpening):
-            await self.stream(response.export.chunks(), receive, send)
+            await self.stream(response.chunks, receive, send)
         else:
             await send_body(send, response.content)
 

@@ -4,21 +4,26 @@ from allauth.account.views import logout
 from django.urls import URLPattern, URLResolver, path, register_converter
 from django.views.decorators.http import require_POST
 
-from dashboard.converters import NameConverter, OriginConverter
+from dashboard.changes_api import quarantine_changes
+from dashboard.converters import ExportFormConverter, NameConverter, OriginConverter
 from dashboard.views import live, system
 from dashboard.views.account import PasswordView, SignInView, account, end_others, end_session
+from dashboard.views.exports import export
 from dashboard.views.media import media_detail
 from dashboard.views.theme import theme
 from dashboard.views.timeline import timeline
 
 register_converter(OriginConverter, "origin")
 register_converter(NameConverter, "name")
+register_converter(ExportFormConverter, "export_form")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", timeline, name="timeline"),
     path("media/<origin:origin>/<name:media_id>/", media_detail, name="media-detail"),
     path("theme/", theme, name="theme"),
     path("changes/live", live.live),
+    path("changes.<export_form:form>", export),
+    path("_synapse/admin/v1/media/quarantine_changes", quarantine_changes),
     path("healthz", system.healthz),
     path("readyz", system.readyz),
     path("login/", SignInView.as_view(), name="account_login"),

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
 from dashboard.admission import Admission, admission
@@ -12,21 +12,21 @@ from quarantine import ledger
 from quarantine.models import Change
 
 
-class ExportOpening(HttpResponse):
-    """The headers of an export that may be streamed. It has no body of its own: that is never held in memory."""
+class ExportOpening(StreamingHttpResponse):
+    """An export that may begin. Under the ASGI composition its chunks are sent natively, under plain WSGI as they are."""
 
     def __init__(self, export: Export, *, admission: Admission) -> None:
-        super().__init__(content_type=CONTENT_TYPES[export.form])
+        self.chunks = export.chunks()
+        super().__init__(self.chunks, content_type=CONTENT_TYPES[export.form])
         self.headers["Content-Disposition"] = f'attachment; filename="quarantine-changes.{export.form}"'
         self.headers["X-Ledger-Head"] = str(export.head)
         self.headers["X-Accel-Buffering"] = "no"
-        self.export = export
         self.admission = admission
 
 
 @require_GET
 @login_not_required  # answers itself: a program that was sent to the sign-in page would save that page
-def export(request: HttpRequest, form: str) -> HttpResponse:
+def export(request: HttpRequest, form: str) -> HttpResponseBase:
     admitted = admission(request)
     if admitted is None:
         signed_in = request.user.is_authenticated
