@@ -108,9 +108,9 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "dashboard.middleware.HeadersMiddleware",
-    "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "dashboard.middleware.PagesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
