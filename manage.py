@@ -7,12 +7,18 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
+from dashboard.demo.environment import DemoError, arguments, environment
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
+    command = sys.argv
     try:
-        execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as error:
+        if command[1:2] == ["demo"]:
+            os.environ.update(environment(os.environ))
+            command = [*command[:2], *arguments(os.environ), *command[2:]]
+        execute_from_command_line(command)
+    except (ImproperlyConfigured, DemoError) as error:
         sys.exit(f"manage.py: {error}")
 
 

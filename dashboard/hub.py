@@ -53,7 +53,6 @@ class Hub:
     def join(self, *, query: str, position: int, admission: Admission) -> Reader:
         """A new reader of a view, who has everything up to this position, which was the head a moment ago."""
         if self.watching is None:
-            self.head = position
             self.watching = self.start(self.watch())
         view = self.views.get(query)
         if view is None:
@@ -67,9 +66,8 @@ class Hub:
     def leave(self, reader: Reader) -> None:
         view = reader.view
         view.readers.discard(reader)
-        if not view.readers and self.views.get(view.query) is view:
-            del self.views[view.query]
-            view.stop()
+        if not view.readers:
+            self.forget(view)
         if not self.views:
             asyncio.get_running_loop().call_later(LINGER, self.rest)
 
@@ -83,11 +81,17 @@ class Hub:
         for reader in self.readers:
             reader.end()
 
+    def forget(self, view: View) -> None:
+        """End its streams, and have whoever comes next begin anew."""
+        for reader in view.readers:
+            reader.end()
+        if self.views.get(view.query) is view:
+            del self.views[view.query]
+        view.stop()
+
     def forget_views(self) -> None:
-        self.end_streams()
-        for view in self.views.values():
-            view.stop()
-        self.views = {}
+        for view in list(self.views.values()):
+            self.forget(view)
 
     def close_streams(self) -> None:
         """End every stream and open no more: the process is about to stop."""
@@ -96,7 +100,7 @@ class Hub:
 
     def close(self) -> None:
         """Let go of threads and database connections; the last thing done to a hub."""
-        self.close_streams()
+        self.closing = True
         self.forget_views()
         if self.watching:
             self.watching.cancel()
@@ -134,18 +138,21 @@ class Hub:
                 async with asyncio.timeout(heads.poll_interval()):
                     await self.stirred.wait()
             self.stirred.clear()
+            reached = {view: view.reached for view in self.views.values()}
             try:
-                self.moved(await self.looking.run(heads.read_head))
+                self.moved(await self.looking.run(heads.read_head), reached=reached)
             except DatabaseError as error:
                 self.blind(error)
             await asyncio.sleep(BREATH)
 
-    def moved(self, head: int) -> None:
+    def moved(self, head: int, *, reached: dict[View, int]) -> None:
+        """Note the head. Below what had been reached before it was read, the ledger was restored from a backup."""
         self.last_look = time.monotonic()
-        if head < self.head:
-            logger.warning("The ledger went back from %d to %d; live views begin anew.", self.head, head)
-            self.forget_views()
         self.head = head
+        for view, position in reached.items():
+            if position > head:
+                logger.warning("The ledger went back from %d to %d; a live view begins anew.", position, head)
+                self.forget(view)
         for view in self.views.values():
             view.stirred.set()
 

@@ -25,6 +25,11 @@ class View:
         self.stirred = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
+    @property
+    def reached(self) -> int:
+        """The highest position that anybody here has seen."""
+        return max([self.position, *(reader.position for reader in self.readers)])
+
     def take(self, found: list[Event], *, upto: int) -> None:
         """Add all there is up to a position (inclusive), and wake who watches."""
         self.ring.extend(found)

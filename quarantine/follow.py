@@ -4,14 +4,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection, connections
 
 from quarantine import feed, ledger
 from quarantine.homeserver import feed as stream
 from quarantine.homeserver.feed import Reader
 from quarantine.homeserver.media import HomeserverAwayError
+from quarantine.homeserver.router import ALIAS
 from quarantine.ledger import CursorMovedError
 from quarantine.locks import only_one
 from quarantine.models import OpenHole
@@ -24,6 +26,7 @@ HOLE_INTERVAL = 0.2  # seconds between reads while rows wait behind a hole
 LONGEST_PAUSE = 30.0  # seconds between tries while a database is away
 STANDBY_INTERVAL = 2.0  # seconds between tries for the lock
 ONCE_PATIENCE = 10.0  # seconds
+LEDGER_AWAY = (OperationalError, InterfaceError, InternalError)  # the last: failed over, and still read-only
 
 
 @dataclass(kw_only=True)
@@ -37,7 +40,7 @@ class Totals:
     position: int = 0
     head: int = 0
     open_holes: int = 0
-    complete: bool = False  # read to the end that was there at the start (`once`)
+    complete: bool = False  # read to the end that was there at the start (`once`) or at the last look
     seconds: float = 0.0
 
 
@@ -53,11 +56,14 @@ class Follower:
     swept_at: float = float("-inf")
     failures: int = 0
     away: str = ""  # the database being waited for
+    role: str = ""  # what was last said of it: following or standing by
     checked: bool = False  # that this is the homeserver it is said to be
     also: Callable[[], None] = lambda: None  # called each turn
 
     def step(self) -> feed.Caught:
         """One step of the feed. Another process reading on meanwhile is no failure: read again."""
+        # As between two requests: a file that was replaced, or a server failed over, is met by a new connection.
+        connections[ALIAS].close_if_unusable_or_obsolete()
         if not self.checked:
             feed.check_homeserver_name()
             self.checked = True
@@ -71,7 +77,7 @@ class Follower:
         self.totals.repeated += caught.repeated
         self.totals.late += caught.late
         self.totals.position = caught.position
-        self.totals.head = caught.head
+        self.totals.complete = not caught.more and not caught.held_back
         return caught
 
     def settle(self) -> None:
@@ -85,26 +91,32 @@ class Follower:
             self.swept_at = time.monotonic()
 
     def once(self) -> Totals:
-        """Read to the newest id there is at the start, for at most ten seconds, and sweep once."""
+        """Read to the newest id there is at the start, waiting for ten seconds at most, and sweep once."""
         target = stream.newest_id()
+        deadline = None
         while not self.stop.is_set():
             caught = self.step()
-            self.totals.complete = caught.position >= target and not caught.more
-            if self.totals.complete or self.elapsed() > ONCE_PATIENCE:
+            complete = caught.position >= target and not caught.more
+            if complete or (deadline is not None and time.monotonic() > deadline):
                 break
             if not caught.more:
+                deadline = deadline or time.monotonic() + ONCE_PATIENCE
                 self.stop.wait(HOLE_INTERVAL)
         self.sweep_if_due()
-        held = ledger.current()
-        self.totals.head = held.head
-        self.totals.open_holes = OpenHole.objects.filter(generation=held.feed_generation).count()
-        return self.ended()
+        self.totals.complete = self.totals.position >= target
+        self.tally()
+        return self.totals
 
-    def run(self, *, interval: float) -> Totals:
-        """Until told to stop. A database that is away is waited for with growing pauses."""
+    def run(self, *, interval: float) -> None:
+        """Until told to stop. A homeserver that is away is waited for; the ledger's errors are raised."""
         while not self.stop.is_set():
-            self.stop.wait(self.guarded(interval))
-        return self.ended()
+            try:
+                wait = self.turn(interval=interval)
+            except HomeserverAwayError as error:
+                wait = self.pause("homeserver database", error)
+            else:
+                self.recover()
+            self.stop.wait(wait)
 
     def turn(self, *, interval: float) -> float:
         """One turn of the loop; how long to wait before the next."""
@@ -115,51 +127,59 @@ class Follower:
         self.also()
         return min(HOLE_INTERVAL, interval) if caught.held_back else interval
 
-    def guarded(self, interval: float) -> float:
-        """A turn, or a pause: one line when a database goes away, one when it is back."""
-        try:
-            wait = self.turn(interval=interval)
-        except (HomeserverAwayError, OperationalError, InterfaceError) as error:
-            return self.pause(error)
-        if self.failures:
-            logger.info("The %s is back; following again.", self.away)
-            self.failures = 0
-        return wait
-
-    def pause(self, error: Exception) -> float:
-        ours = not isinstance(error, HomeserverAwayError)
-        if not self.failures:
-            self.away = "ledger database" if ours else "homeserver database"
+    def pause(self, away: str, error: Exception) -> float:
+        """How long to wait before the next try; one line when a database goes away, one when it is back."""
+        if away != self.away:
             reason = str(error).strip().partition("\n")[0]
-            logger.warning(
-                "The %s is away (%s). Nothing is lost; trying again, with growing pauses.", self.away, reason
-            )
-        if ours:
-            connection.close()
+            logger.warning("The %s is away (%s). Nothing is lost; trying again, with growing pauses.", away, reason)
+            self.away, self.failures = away, 0
         self.failures += 1
         return min(LONGEST_PAUSE, 0.5 * float(1 << min(self.failures, 10)))
 
-    def ended(self) -> Totals:
-        self.totals.seconds = round(self.elapsed(), 3)
-        return self.totals
+    def recover(self) -> None:
+        if self.away:
+            logger.info("The %s is back.", self.away)
+            self.away = ""
 
-    def elapsed(self) -> float:
-        return time.monotonic() - self.started
+    def say(self, role: str) -> None:
+        if role != self.role:
+            logger.info(role)
+            self.role = role
+
+    def tally(self) -> None:
+        self.totals.seconds = round(time.monotonic() - self.started, 3)
+        held = ledger.current()
+        self.totals.head = held.head
+        self.totals.open_holes = OpenHole.objects.filter(generation=held.feed_generation).count()
 
 
 def follow(*, stop: threading.Event, interval: float, also: Callable[[], None] = lambda: None) -> Totals:
-    """Follow until told to stop; while another process follows, stand by and take over when it ends."""
-    announced = False
+    """Follow until told to stop; while another process follows, stand by and take over when it ends.
+
+    When the ledger's database was away our lock may be another's: then we compete for it again.
+    """
+    follower = Follower(stop, also=also)
     while not stop.is_set():
-        with only_one("follow") as ours:
-            if ours:
-                logger.info("Following the homeserver's feed.")
-                return Follower(stop, also=also).run(interval=interval)
-        if not announced:
-            logger.info("Another process follows already; standing by.")
-            announced = True
-        stop.wait(STANDBY_INTERVAL)
-    return Totals()
+        try:
+            compete(follower, interval=interval)
+        except LEDGER_AWAY as error:
+            connection.close()
+            stop.wait(follower.pause("ledger database", error))
+    with suppress(*LEDGER_AWAY):
+        follower.tally()
+    return follower.totals
+
+
+def compete(follower: Follower, *, interval: float) -> None:
+    """Follow until told to stop, if nobody else does; otherwise wait a little."""
+    with only_one("follow") as ours:
+        if ours:
+            follower.say("Following the homeserver's feed.")
+            follower.run(interval=interval)
+            return
+    follower.recover()
+    follower.say("Another process follows already; standing by.")
+    follower.stop.wait(STANDBY_INTERVAL)
 
 
 def follow_once(*, stop: threading.Event) -> Totals:

@@ -62,6 +62,16 @@ class Appended:
     stale: int = 0  # the media had moved since somebody looked
     duplicate: int = 0  # that feed row is in the ledger already
 
+    def then(self, later: "Appended") -> "Appended":
+        """Both together."""
+        return Appended(
+            head=later.head,
+            recorded=self.recorded + later.recorded,
+            repeated=self.repeated + later.repeated,
+            stale=self.stale + later.stale,
+            duplicate=self.duplicate + later.duplicate,
+        )
+
 
 def bind() -> Ledger:
     """The ledger's own row; made if this is a new ledger. Raises WrongHomeserverError for another homeserver's."""

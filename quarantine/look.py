@@ -84,16 +84,16 @@ def differing(keys: Collection[Mxc]) -> list[Mxc]:
     return [key for key in keys if askable(key) and differs(items.get(key), found.get(key))]
 
 
-def review() -> None:
+def review(*, generation: int) -> None:
     """After the homeserver was restored: compare everything the ledger holds as quarantined, then call it done.
 
-    Safe to repeat: a crash half-way leaves it due.
+    Safe to repeat: a crash half-way leaves it due, and so does another restoration meanwhile.
     """
     below: int | None = None
     while batch := list(quarantined_below(below)[:BATCH]):
         record([item.mxc for item in batch if not item.cut])
         below = batch[-1].stream_id
-    Ledger.objects.update(review_due=False)
+    Ledger.objects.filter(feed_generation=generation).update(review_due=False)
 
 
 def quarantined_below(position: int | None) -> QuerySet[MediaItem]:

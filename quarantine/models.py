@@ -5,7 +5,7 @@ except Action and Intent, which an action commits before it calls the homeserver
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.contrib.auth.models import AbstractUser
@@ -298,6 +298,7 @@ class Run(models.Model):
         AUDIT = "audit", "Audit"
 
     class Status(models.TextChoices):
+        REQUESTED = "requested", "Waiting to start"  # for the process that follows
         RUNNING = "running", "Running"
         STOPPED = "stopped", "Stopped"  # may be resumed
         FAILED = "failed", "Failed"  # may be resumed
@@ -311,6 +312,9 @@ class Run(models.Model):
     updated_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     pause_asked = models.BooleanField(default=False)  # from the backfill page
+    staff = models.ForeignKey(
+        Staff, on_delete=models.PROTECT, null=True, related_name="runs"
+    )  # null: a terminal, or the night
     open_holes = models.IntegerField(default=0)
     seconds = models.FloatField(default=0)  # of work, without the breaks between resumptions
 
@@ -321,6 +325,15 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}: {self.status}"
+
+    def percent(self) -> int:
+        """How much of all its tables is done, 0 to 100; the pass under way counts alone."""
+        legs = list(self.legs.all())
+        return sum(leg.percent() for leg in legs) // len(legs) if legs else 0
+
+    def is_silent(self, now: datetime) -> bool:
+        """Whether it claims to run but has not been heard of: its process was killed. It can be resumed."""
+        return self.status == Run.Status.RUNNING and now - self.updated_at > timedelta(minutes=2)
 
     def covers(self, over: Sequence[str]) -> bool:
         """Whether it walks exactly these tables."""
@@ -355,6 +368,9 @@ class Leg(models.Model):
 
     def __str__(self) -> str:
         return f"{self.over} {self.position}/{self.end}"
+
+    def percent(self) -> int:
+        return 100 if self.done else 100 * self.position // self.end if self.end else 0
 
 
 class Scope(models.TextChoices):

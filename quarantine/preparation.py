@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connections
+from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from quarantine.fold import LedgerError
 from quarantine.homeserver.router import ALIAS
-from quarantine.ledger import current
+from quarantine.ledger import check, current
+from quarantine.models import Ledger
 
 PREPARE = "Run: manage.py prepare"
 
@@ -24,6 +25,15 @@ def require_prepared() -> None:
         msg = f"The database is not up to date. {PREPARE}"
         raise NotPreparedError(msg)
     current()
+
+
+def refuse_another_homeserver() -> None:
+    """Raise WrongHomeserverError if the ledger is another homeserver's; asked before its tables are touched."""
+    if Ledger._meta.db_table in connection.introspection.table_names():
+        # Only these columns: the table may be of an earlier version.
+        held = Ledger.objects.filter(pk=1).values("homeserver_name", "homeserver_kind").first()
+        if held is not None:
+            check(Ledger(**held))
 
 
 def migrations_due() -> bool:

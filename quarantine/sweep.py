@@ -5,11 +5,14 @@ Synapse quarantines re-uploads of a known hash by itself and writes no row in it
 """
 
 from collections.abc import Callable
+from itertools import batched
 
 from quarantine import ledger, look
+from quarantine.entries import clean_mxc
 from quarantine.homeserver import media
 from quarantine.ledger import Appended
 from quarantine.models import MediaItem, State
+from quarantine.mxc import Mxc
 
 NEWEST = 500  # hashes looked up each time
 ROUND = 1_500  # further ones each time, in turn
@@ -25,11 +28,17 @@ class Sweep:
 
     def tick(self, settle: Callable[[], None]) -> Appended:
         """Record what the homeserver quarantined by hash since. `settle` follows the feed to its end first."""
-        hashes = self.next_hashes()
-        quarantined = {found.mxc for found in media.with_hashes(hashes) if found.quarantined_by is not None}
+        done = Appended(head=ledger.current().head)
+        for some in batched(self.missing(), look.BATCH):  # a popular file may come back ten thousandfold
+            done = done.then(look.record(some, settle=settle))
+        return done
+
+    def missing(self) -> list[Mxc]:
+        """Media with one of the next hashes that is quarantined there and not here."""
+        found = media.with_hashes(self.next_hashes())
+        quarantined = {clean_mxc(row.mxc): row.mxc for row in found if row.quarantined_by is not None}
         held = ledger.fetch_items(quarantined)
-        missing = {mxc for mxc in quarantined if mxc not in held or held[mxc].state != State.QUARANTINED}
-        return look.record(missing, settle=settle)
+        return [mxc for ours, mxc in quarantined.items() if ours not in held or held[ours].state != State.QUARANTINED]
 
     def next_hashes(self) -> list[str]:
         """At most newest + turn sha256, newest first."""

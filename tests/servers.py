@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from tests.environment import ROOT
 
+TOO_QUIET = 3  # heartbeats; no test waits for one
 PATIENCE = 20  # seconds; generous, because a machine that runs tests may be busy
 
 
@@ -111,10 +112,12 @@ class Stream:
             name, _, value = line.rstrip("\n").partition(":")
             if line == "\n":
                 if "data" in fields:
+                    self.comments.clear()
                     yield self.received(fields)
                 fields = {}
             elif not name:
                 self.comments.append(value)
+                assert len(self.comments) < TOO_QUIET, "no event came"
             else:
                 fields.setdefault(name, []).append(value.removeprefix(" "))
 
@@ -123,6 +126,6 @@ class Stream:
         return Received(fields["event"][-1], self.last_id, "\n".join(fields["data"]))
 
     def take(self, number: int) -> list[Received]:
-        """The next so many events; fails when there is none for PATIENCE seconds."""
+        """The next so many events; fails when the stream ends, or nothing but heartbeats comes."""
         events = iter(self)
         return [next(events) for _ in range(number)]

@@ -7,6 +7,7 @@ until it fills, or until every transaction that could fill it has ended, for at 
 """
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -20,7 +21,8 @@ from quarantine.mxc import Mxc
 STREAM = "quarantined_media"
 FIRST = 2  # Synapse's sequence starts at 1 and never hands that out
 HOLE_PATIENCE = 60.0  # seconds
-HOLES_NAMED = 500  # of a wide gap only the newest ids are worth asking for again
+HOLES_NAMED = 500  # of many passed at once only the newest are worth asking for again
+LOOKED_AHEAD = 5_000  # rows in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Prefix:
 
 @dataclass(slots=True)
 class Wait:
-    """A hole in sight: all up to `upto` was visible when no transaction had reached `xmax` yet."""
+    """Holes in sight: whoever took an id up to `upto` did so before any transaction had reached `xmax`."""
 
     upto: int
     xmax: int
@@ -53,11 +55,17 @@ class Wait:
 
 
 class Reader:
-    """Reads safe prefixes. Remembers, between reads, since when a hole is in sight."""
+    """Reads safe prefixes. Remembers, between reads, since when holes are in sight, and which have had their chance."""
 
     def __init__(self, *, patience: float = HOLE_PATIENCE) -> None:
         self.patience = patience
-        self.wait: Wait | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was seen: of a restored homeserver the same ids are other rows."""
+        self.waits: deque[Wait] = deque()
+        self.passable = 0  # holes up to this id have had their chance
+        self.ahead = Ahead()
 
     def read(self, *, after: int, limit: int) -> Prefix:
         """The safe rows above `after` (exclusive), at most `limit`. Raises HomeserverAwayError.
@@ -70,41 +78,76 @@ class Reader:
             ended = transaction_id("pg_snapshot_xmin")
             rows = fetch_rows(at_or_above=after, limit=limit + 1)
             if after and (not rows or rows[0].feed_id != after):
+                self.begin()
                 return Prefix(rows=[], holes=[], restored=True)
-            return self.cut(
-                [row for row in rows if row.feed_id > after], after=after, safe=safe, ended=ended, limit=limit
-            )
+            above = [row for row in rows if row.feed_id > after][:limit]
+            return self.cut(above, after=after, safe=safe, ended=ended, limit=limit)
 
     def cut(self, rows: list[Row], *, after: int, safe: int | None, ended: int | None, limit: int) -> Prefix:
         """Take rows up to the first hole that may still fill."""
-        passable = self.passable(ended)
+        self.let_pass(ended)
         taken: list[Row] = []
         holes: list[int] = []
         expected = max(after + 1, FIRST)
         for row in rows:
             waiting = open_ids(expected, row.feed_id, safe=safe, ended=ended)
-            if waiting and waiting[-1] > passable:
+            if waiting and waiting[-1] > self.passable:
                 break
             holes += waiting
             taken.append(row)
             expected = row.feed_id + 1
         behind = rows[len(taken) :]
-        self.watch(behind)
-        return Prefix(rows=taken, holes=holes, held_back=bool(behind), full=len(rows) >= limit)
+        self.watch(reached=expected - 1, behind=bool(behind))
+        return Prefix(rows=taken, holes=holes[-HOLES_NAMED:], held_back=bool(behind), full=len(rows) >= limit)
 
-    def passable(self, ended: int | None) -> int:
-        """Up to which id a hole has had its chance."""
-        if self.wait is None or ended is None:
-            return 0
-        waited = time.monotonic() - self.wait.since
-        return self.wait.upto if self.wait.xmax <= ended or waited > self.patience else 0
+    def let_pass(self, ended: int | None) -> None:
+        """A hole has had its chance when whoever could fill it has ended, or patience has."""
+        now = time.monotonic()
+        while self.waits and (self.waits[0].xmax <= (ended or 0) or now - self.waits[0].since > self.patience):
+            self.passable = self.waits.popleft().upto
 
-    def watch(self, behind: list[Row]) -> None:
-        """Note when rows behind a hole are first seen. One snapshot clears all holes below the ids it saw."""
-        if not behind:
-            self.wait = None
-        elif self.wait is None or self.wait.upto < behind[0].feed_id:
-            self.wait = Wait(upto=behind[-1].feed_id, xmax=transaction_id("pg_snapshot_xmax") or 0)
+    def watch(self, *, reached: int, behind: bool) -> None:
+        """Note since when rows wait behind a hole. One snapshot serves all holes below the newest id visible before it."""
+        while self.waits and self.waits[0].upto <= reached:
+            self.waits.popleft()
+        newest = newest_id() if behind else 0
+        if behind and (not self.waits or self.waits[-1].upto < newest):
+            self.waits.append(Wait(upto=newest, xmax=transaction_id("pg_snapshot_xmax") or 0))
+
+
+@dataclass(slots=True)
+class Ahead:
+    """Which row is each media item's newest, as far as the feed reaches now.
+
+    Far behind (a first attach) the rest of the feed is looked through once, not at each step. Names are
+    kept as hashes, for a million of them; of two that collide the older merely isn't the newest.
+    """
+
+    upto: int = 0
+    newest: dict[int, int] = field(default_factory=dict)
+
+    def look(self, rows: list[Row]) -> None:
+        """Look at these rows and at all there is above them. Raises HomeserverAwayError."""
+        if self.upto <= rows[-1].feed_id:
+            self.newest.clear()
+        self.note(rows)
+        self.upto = max(self.upto, rows[-1].feed_id)
+        full = True
+        while full:
+            with reading():
+                beyond = fetch_rows(at_or_above=self.upto + 1, limit=LOOKED_AHEAD)
+            self.note(beyond)
+            full = len(beyond) == LOOKED_AHEAD
+            self.upto = beyond[-1].feed_id if beyond else self.upto
+
+    def note(self, rows: list[Row]) -> None:
+        for row in rows:
+            key = hash(row.mxc)
+            self.newest[key] = max(self.newest.get(key, 0), row.feed_id)
+
+    def is_newest(self, row: Row) -> bool:
+        """Of a row looked at."""
+        return self.newest[hash(row.mxc)] == row.feed_id
 
 
 def open_ids(start: int, stop: int, *, safe: int | None, ended: int | None) -> list[int]:
@@ -135,9 +178,10 @@ def newest_id() -> int:
 
 
 def to_rows(changes: models.QuerySet[FeedChange]) -> list[Row]:
+    columns = changes.values_list("stream_id", "origin", "media_id", "quarantined")
     return [
-        Row(change.stream_id, Mxc(change.origin or settings.HOMESERVER_NAME, change.media_id), bool(change.quarantined))
-        for change in changes
+        Row(stream_id, Mxc(origin or settings.HOMESERVER_NAME, media_id), bool(quarantined))
+        for stream_id, origin, media_id, quarantined in columns
     ]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import batched
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from quarantine.homeserver.models import LocalMedia, RemoteMedia
 from quarantine.homeserver.router import ALIAS
@@ -17,15 +17,19 @@ HASHES_PER_STATEMENT = 500
 
 
 class HomeserverAwayError(Exception):
-    """The homeserver's database can't be reached, or didn't answer in time. Nothing is lost; try again."""
+    """The homeserver's database can't be read, or didn't answer in time. Nothing is lost; try again."""
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Turn what an unreachable or slow database raises into HomeserverAwayError, and drop the broken connection."""
+    """Turn what a database raises that can't be read into HomeserverAwayError, and drop the connection.
+
+    Unreachable, slow, a grant missing, a table not there during an upgrade, not a database at all:
+    it is not ours, and may be mended while we wait.
+    """
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except (DatabaseError, InterfaceError) as error:
         connections[ALIAS].close()
         raise HomeserverAwayError(str(error).strip().partition("\n")[0]) from error
 

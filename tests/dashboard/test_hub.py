@@ -255,7 +255,7 @@ async def test_a_change_that_cannot_be_shown_ends_the_streams(admitted, caplog):
     """Better a page that says Reconnecting than one that says Live and is not."""
     async with running_hub() as hub:
         reader = hub.join(query="", position=0, admission=admitted)
-        await elsewhere(make_change, cause="unheard of")
+        await elsewhere(make_change, media_id="unseen", cause="unheard of")
 
         assert await reader.next_chunk() is None
 

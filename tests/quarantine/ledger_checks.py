@@ -1,6 +1,9 @@
 """What must be true of any ledger, whoever wrote it and however they died."""
 
+from contextlib import contextmanager
 from itertools import pairwise
+
+from django.db import connections, transaction
 
 from quarantine.models import Change, Ledger, MediaItem, State
 
@@ -35,3 +38,12 @@ def states_held():
 
 def quarantined(*, local):
     return MediaItem.objects.filter(state=State.QUARANTINED, local=local).count()
+
+
+@contextmanager
+def undone():
+    """Both databases are afterwards as they were before: for each of many examples in one test."""
+    with transaction.atomic(using="default"), transaction.atomic(using="homeserver"):
+        yield
+        for alias in connections:
+            transaction.set_rollback(True, using=alias)

@@ -15,8 +15,7 @@ from quarantine.models import Action, Cause, Change, MediaItem, Role, Source, St
 from quarantine.mxc import Mxc
 from quarantine.sample import names
 from quarantine.sample.fill import SampleError, fill
-from quarantine.sample.rhythm import from_ms, to_ms
-from quarantine.sample.story import Story
+from quarantine.sample.rhythm import from_ms
 from quarantine.sweep import Sweep
 
 pytestmark = pytest.mark.django_db
@@ -123,23 +122,6 @@ def test_a_feed_row_says_what_its_change_says(staff):
         row = rows[change.feed_id]
         assert (row.origin or settings.HOMESERVER_NAME, row.media_id) == (change.origin, change.media_id)
         assert row.quarantined == change.quarantined
-
-
-def test_the_same_seed_tells_the_same_story():
-    stories = [Story(changes=400, media=300, seed=3, staff=["a", "b"], home="matrix.example", end=END) for _ in "12"]
-
-    first, second = [story.tell() for story in stories]
-
-    assert first.items == second.items
-    assert first.incidents == second.incidents
-
-
-def test_another_seed_tells_another():
-    first, second = (
-        Story(changes=50, media=50, seed=seed, staff=["a"], home="matrix.example", end=END).tell() for seed in (1, 2)
-    )
-
-    assert {item.media_id for item in first.items}.isdisjoint({item.media_id for item in second.items})
 
 
 def test_ninety_days_end_now_and_never_go_back(staff):
@@ -307,9 +289,3 @@ def test_without_staff_only_matrix_moderators_act():
 
     assert not Action.objects.exists()
     assert not Change.objects.filter(source=Source.ACTION).exists()
-
-
-def test_milliseconds_survive_both_ways():
-    moment = datetime(2026, 11, 22, 14, 32, 41, 999_000, tzinfo=UTC)
-
-    assert from_ms(to_ms(moment)) == moment

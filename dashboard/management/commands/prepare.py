@@ -11,7 +11,7 @@ from dashboard import readiness
 from quarantine import feed, ledger
 from quarantine.fold import LedgerError
 from quarantine.homeserver.media import HomeserverAwayError
-from quarantine.preparation import migrate_all
+from quarantine.preparation import migrate_all, refuse_another_homeserver
 
 NAMES = {"default": "Ledger", "homeserver": "Sample homeserver"}
 
@@ -35,6 +35,7 @@ class Command(BaseCommand):
             raise CommandError(msg) from error
 
     def prepare_databases(self) -> None:
+        refuse_another_homeserver()
         if settings.HOMESERVER_ATTACHED:
             self.check_homeserver()
         for alias, applied in migrate_all():

@@ -6,16 +6,17 @@ import threading
 from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import asdict
 from datetime import time
+from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError
+from django.db import DatabaseError, InterfaceError
 
 from quarantine.fold import LedgerError
 from quarantine.follow import Totals, follow, follow_once
 from quarantine.homeserver.media import HomeserverAwayError
-from quarantine.nightly import Nightly
 from quarantine.preparation import require_prepared
+from quarantine.runner import Runner
 
 
 class Command(BaseCommand):
@@ -34,10 +35,17 @@ class Command(BaseCommand):
         stop = stop_on_signals()
         try:
             require_prepared()
-            also = Nightly(at=audit_at, stop=stop).tick if audit_at else lambda: None
+            also = Runner(stop, audit_at=audit_at).tick
             totals = follow_once(stop=stop) if once else follow(stop=stop, interval=interval, also=also)
-        except (LedgerError, HomeserverAwayError, OperationalError) as error:
-            raise CommandError(str(error).strip()) from error
+        except LedgerError as error:
+            raise CommandError(str(error)) from error
+        except HomeserverAwayError as error:
+            msg = f"The homeserver's database can't be read: {error}"
+            raise CommandError(msg) from error
+        except (DatabaseError, InterfaceError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            msg = f"The ledger's database can't be used: {reason}. If it is new or old: manage.py prepare"
+            raise CommandError(msg) from error
         self.report(totals, as_json=json)
 
     def report(self, totals: Totals, *, as_json: bool) -> None:
@@ -48,13 +56,20 @@ class Command(BaseCommand):
             f"{totals.recorded} recorded, {totals.swept} found by the sweep, {totals.repeated} repeats. "
             f"The ledger is at {totals.head}, the feed at {totals.position}, open holes: {totals.open_holes}."
         )
+        if not totals.complete:
+            self.stdout.write("The end of the feed was not reached: rows wait behind one that may still come.")
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and Ctrl-C set, so that a step under way is finished first."""
+    """An event that SIGTERM and Ctrl-C set, so that a step under way is finished first. A second signal ends at once."""
     stop = threading.Event()
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, ask)
     return stop
 
 

@@ -1,0 +1,23 @@
+"""The site with two views more: one the core may refuse, one that breaks."""
+
+from django.http import HttpResponse
+from django.urls import path
+
+from dashboard.urls import urlpatterns as real
+from quarantine.models import Role
+from quarantine.staff import require
+
+SECRET = "hunter2-in-a-local-variable"
+
+
+def moderate(request):
+    require(request.user, Role.MODERATOR)
+    return HttpResponse("done")
+
+
+def broken(request):
+    password = SECRET
+    raise RuntimeError(password)
+
+
+urlpatterns = [path("moderate/", moderate), path("broken/", broken), *real]

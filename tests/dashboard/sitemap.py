@@ -1,0 +1,31 @@
+"""Every address of the URLconf, found by walking it: a new page is tested without being listed."""
+
+import re
+
+from django.urls import URLPattern, get_resolver
+
+EXAMPLES = {"origin": "matrix.example", "name": "abc", "int": "1", "str": "abc", "path": "abc", "slug": "abc"}
+# All that strangers may ask for.
+PUBLIC = {"/login/", "/logout/", "/healthz", "/readyz"}
+
+
+def routes(resolver=None, prefix=""):
+    for entry in (resolver or get_resolver()).url_patterns:
+        route = prefix + str(entry.pattern)
+        if isinstance(entry, URLPattern):
+            yield route
+        else:
+            yield from routes(entry, route)
+
+
+def addresses():
+    """One example of each; fails on a converter without an example."""
+    return ["/" + re.sub(r"<(?:(\w+):)?\w+>", example, route) for route in routes()]
+
+
+def example(match):
+    return EXAMPLES[match[1] or "str"]
+
+
+def behind_the_gate():
+    return [address for address in addresses() if address not in PUBLIC]

@@ -1,0 +1,121 @@
+"""A setting that is missing or malformed stops the start, with one sentence that names it."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from secrets import token_urlsafe
+
+import pytest
+from django.conf import settings
+
+from tests.environment import ROOT, declared_variables, process_environ, settings_with
+
+GOOD = {"SECRET_KEY": token_urlsafe(50), "HTTPS": "on", "ALLOWED_HOSTS": "quarantine.example"}
+PASSWORD = "hunter2"
+REFUSED = [
+    {"SECRET_KEY": ""},
+    {"SECRET_KEY": "short"},
+    {"SECRET_KEY": "a" * 60},
+    {"SECRET_KEY": "django-insecure-" + token_urlsafe(50)},
+    {"DEBUG": "maybe"},
+    {"DEBUG": "on"},  # with HTTPS on, it is a server's
+    {"HTTPS": "perhaps"},
+    {"TRUSTED_PROXIES": "*"},
+    {"TRUSTED_PROXIES": "10.0.0.1/8"},
+    {"TRUSTED_PROXIES": "proxy.example"},
+    {"ALLOWED_HOSTS": "*"},
+    {"ALLOWED_HOSTS": "https://quarantine.example"},
+    {"ALLOWED_HOSTS": "quarantine.example:443"},
+    {"ALLOWED_HOSTS": "a b"},
+    {"CSRF_TRUSTED_ORIGINS": "quarantine.example"},
+    {"CSRF_TRUSTED_ORIGINS": "https://quarantine.example/path"},
+    {"DATA_DIR": "/etc/passwd"},
+    {"DATABASE_URL": f"mysql://u:{PASSWORD}@h/x"},
+    {"DATABASE_URL": f"postgres://u:{PASSWORD}@h:port/x"},
+    {"DATABASE_URL": f"postgres://u:{PASSWORD}@[h/x"},
+    {"DATABASE_URL": f"postgres://u:{PASSWORD}@h/"},
+    {"DATABASE_URL": "sqlite:///:memory:"},
+    {"HOMESERVER_DATABASE_URL": f"mysql://u:{PASSWORD}@h/x", "HOMESERVER_NAME": "example.com"},
+    {"HOMESERVER_NAME": "", "HOMESERVER_DATABASE_URL": "postgres://u@h/x"},
+    {"HOMESERVER_NAME": "https://example.com"},
+    {"HOMESERVER_NAME": "<script>"},
+    {"MEDIA_PREVIEWS": "2"},
+]
+
+
+def start(extra):
+    """`manage.py check` with these settings."""
+    environ = process_environ(GOOD | extra)
+    command = [sys.executable, "-W", "error", "manage.py", "check"]
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """All of them, two at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(start, REFUSED))
+
+
+@pytest.mark.parametrize("number", range(len(REFUSED)), ids=map(str, REFUSED))
+def test_a_bad_value_is_refused_in_one_sentence(runs, number):
+    run, name = runs[number], next(iter(REFUSED[number]))
+
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"manage.py: {name} ")
+    assert len(run.stderr.splitlines()) == 1
+    assert PASSWORD not in run.stderr
+
+
+def test_good_values_start():
+    run = start({})
+
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_every_kind_of_value_is_tried():
+    """A new variable must be tried here, or be one that takes any text."""
+    free_text = {"DEMO_PASSWORD"}
+
+    assert declared_variables() - free_text <= {name for case in REFUSED for name in case}
+
+
+def test_deployment_checks_are_clean():
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    environ = process_environ(GOOD)
+
+    run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+
+    assert run.returncode == 0, run.stderr
+    assert "no issues (2 silenced)" in run.stdout
+    assert settings.SILENCED_SYSTEM_CHECKS == ["security.W005", "security.W021"]
+
+
+def test_djangos_admin_is_not_there():
+    assert not [app for app in settings.INSTALLED_APPS if "admin" in app]
+
+
+def test_sessions_live_in_the_database_and_the_throttle_is_shared():
+    assert settings.SESSION_ENGINE == "django.contrib.sessions.backends.db"
+    assert settings.CACHES["default"]["BACKEND"] == "django.core.cache.backends.db.DatabaseCache"
+
+
+def test_transport_security_of_an_attached_database_is_kept():
+    url = "postgres://reader@db.example/synapse?sslmode=verify-full&sslrootcert=/etc/ca.pem"
+
+    options = settings_with({"HOMESERVER_DATABASE_URL": url, "HOMESERVER_NAME": "example.com"})["HOMESERVER_DATABASE"][
+        "OPTIONS"
+    ]
+
+    assert (options["sslmode"], options["sslrootcert"]) == ("verify-full", "/etc/ca.pem")
+    assert "default_transaction_read_only=on" in options["options"]
+
+
+def test_an_attached_database_cannot_be_made_writable_by_its_url():
+    url = "postgres://reader@db.example/synapse?options=-c%20default_transaction_read_only%3Doff"
+
+    options = settings_with({"HOMESERVER_DATABASE_URL": url, "HOMESERVER_NAME": "example.com"})["HOMESERVER_DATABASE"][
+        "OPTIONS"
+    ]
+
+    assert "read_only=off" not in options["options"]

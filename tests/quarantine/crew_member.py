@@ -1,0 +1,153 @@
+"""The other side of crew.py: `python -m tests.quarantine.crew_member SOCKET`."""
+
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from random import Random
+
+import django
+
+django.setup()
+
+from django.db import IntegrityError, connection  # noqa: E402 - after the set-up
+
+from quarantine import ledger  # noqa: E402
+from quarantine.entries import Entry  # noqa: E402
+from quarantine.feed import FeedCursor  # noqa: E402
+from quarantine.ledger import CursorMovedError  # noqa: E402
+from quarantine.models import OpenHole, Source  # noqa: E402
+from quarantine.mxc import Mxc  # noqa: E402
+from tests.quarantine import made_up_feed  # noqa: E402
+
+BIGGEST_BATCH = 50
+
+
+class Line:
+    """To the test and back."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.words = self.socket.makefile("r")
+        self.say(os.getpid())
+
+    def say(self, word):
+        self.socket.sendall(f"{word}\n".encode())
+
+    def wait(self):
+        self.words.readline()
+
+
+# --- Racing -------------------------------------------------------------------------------
+
+
+@dataclass
+class Between:
+    """Called by the gate between its lock and its rows: what a writer needs to show why there is a lock."""
+
+    line: Line
+    sequence: bool  # positions from a sequence, as one would do without the lock
+    hold: bool  # stand still here, once, until told to go on
+
+    def move(self, held):
+        if self.sequence:
+            with connection.cursor() as db:
+                db.execute("SELECT nextval('positions')")
+                [held.head] = db.fetchone()
+        if self.hold:
+            self.hold = False
+            self.line.say("holding")
+            self.line.wait()
+
+
+def write(line, *, number, batches, positions="ledger", hold=False):
+    """Append batches of 1 to 50 media of our own. Without the lock in two of three modes."""
+    if positions != "ledger":
+        ledger.lock = lambda: None
+    random = Random(number)
+    between = Between(line, sequence=positions == "sequence", hold=hold)
+    line.wait()
+    try:
+        for batch in range(batches):
+            ledger.append(new_media(f"{number}-{batch}", random.randint(1, BIGGEST_BATCH)), cursor=between)
+    except IntegrityError:
+        line.say("collided")
+    else:
+        line.say("done")
+
+
+def new_media(prefix, count):
+    return [
+        Entry(mxc=Mxc("evil.example", f"{prefix}-{item}"), quarantined=True, source=Source.FEED)
+        for item in range(count)
+    ]
+
+
+# --- Being killed -------------------------------------------------------------------------
+
+
+def follow(line, *, seed):
+    """Until killed: feed rows with their cursor, rows that turn up late, and looks at other media."""
+    random = Random(seed)
+    for turn in count():
+        for step in (feed_on, fill_a_hole, look_around):
+            with suppress(CursorMovedError):  # the other one was quicker
+                step(random)
+        if not turn:
+            line.say("following")
+
+
+def feed_on(random):
+    before = ledger.current().feed_position
+    after = before + random.randint(1, BIGGEST_BATCH)
+    ids = range(before + 1, after + 1)
+    cursor = FeedCursor(
+        generation=1, before=before, after=after, holes=tuple(each for each in ids if made_up_feed.is_hole(each))
+    )
+    ledger.append(made_up_feed.entries(ids), cursor=cursor)
+
+
+def fill_a_hole(_random):
+    at = ledger.current().feed_position
+    for hole in OpenHole.objects.order_by("feed_id").values_list("feed_id", flat=True)[:1]:
+        ledger.append([made_up_feed.late(hole)], cursor=FeedCursor(generation=1, before=at, after=at, filled=(hole,)))
+
+
+def look_around(random):
+    keys = [Mxc("matrix.example", f"seen-{random.randrange(30)}")]
+    ledger.append(
+        [
+            Entry(mxc=key, quarantined=random.random() < 0.5, source=Source.AUDIT, expected=version)
+            for key, version in ledger.versions(keys).items()
+        ]
+    )
+
+
+# --- Starting -----------------------------------------------------------------------------
+
+
+def serve(path):
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    for line in sys.stdin:
+        if os.fork() == 0:
+            work(path, **json.loads(line))
+
+
+def work(path, *, task, **details):
+    try:
+        {"write": write, "follow": follow}[task](Line(path), **details)
+        connection.close()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
