@@ -20,7 +20,7 @@ from quarantine import ledger, look
 from quarantine.follow import Follower
 from quarantine.homeserver.router import ALIAS
 from quarantine.ledger import Appended
-from quarantine.models import Ledger, Leg, MediaItem, OpenHole, Run, Source, State
+from quarantine.models import Ledger, Leg, MediaItem, OpenHole, Role, Run, Source, Staff, State
 from quarantine.mxc import Mxc
 from quarantine.staff import require
 from quarantine.walk import Pace, Walker, Window

@@ -111,7 +111,9 @@ def differs(item: MediaItem | None, found: Media | None) -> bool:
     return held != (found is not None and found.quarantined_by is not None)
 
 
-def to_entry(mxc: Mxc, found: Media | None, last: Change | None, *, expected: int, source: Source) -> Entry:
+def to_entry(
+    mxc: Mxc, found: Media | None, last: Change | None, *, expected: int, source: Source = Source.AUDIT
+) -> Entry:
     """What the look says: quarantined, released, or no longer there."""
     if found is None:
         gone = {name: getattr(last, name) for name in SNAPSHOT} if last else {}
