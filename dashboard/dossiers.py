@@ -107,7 +107,11 @@ def find_copies(known: Known, *, ask: bool) -> list[Known]:
     items = {item.mxc: item for item in MediaItem.objects.filter(sha256=known.sha256).order_by("-stream_id")[:wanted]}
     rows = {row.mxc: row for row in media.copies(known.sha256, limit=wanted)} if ask else {}
     items |= fetch_items(rows.keys() - items.keys())
-    return list(both_sides(items, rows, but=known.mxc))[: MOST_COPIES + 1]
+    return sorted(both_sides(items, rows, but=known.mxc), key=newest_change_first)[: MOST_COPIES + 1]
+
+
+def newest_change_first(known: Known) -> tuple[int, Mxc]:
+    return (-known.item.stream_id if known.item else 0, known.mxc)
 
 
 def find_others(known: Known) -> list[Known]:

@@ -17,7 +17,7 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import Q
 
-from dashboard import searches
+from dashboard import searches, times
 from dashboard.terms import MomentField, NumberField, Read, Term, TermsField, quoted, read_choice, read_number
 from quarantine.fields import SHA256
 from quarantine.models import Cause, ChangeQuerySet, Source, State
@@ -26,6 +26,7 @@ SCOPES = {"local": "Local", "remote": "Remote"}
 PAGE_LIMIT = 50
 HIGHEST_PAGE_LIMIT = 200
 MOST_COMPLAINTS = 5
+VERBAL = ("Changed by", "Search")  # labels that need no "is"
 MOMENTS = ("after", "before")
 PAGING = ("cursor", "limit", "since", "raw")
 
@@ -67,6 +68,10 @@ class TermsFilter(django_filters.Filter):
         if wanted:
             changes = changes.filter(self.matches(wanted))
         return changes.exclude(self.matches(excluded)) if excluded else changes
+
+    @property
+    def asks(self) -> str:
+        return self.label if self.label in VERBAL else f"{self.label} is"
 
     def named(self, term: Term[Any]) -> str:
         """The value as people call it."""
@@ -247,15 +252,15 @@ class ChangeFilter(django_filters.FilterSet):
         for name, value in self.active.items():
             filter_ = self.filters[name]
             if name in MOMENTS:
-                yield Chip(filter_.label, moment_text(value), self.without(name, value))
+                yield Chip(filter_.label, named_moment(value), self.without(name, value))
                 continue
             wanted = [term for term in value if not term.excluded]
             if wanted:
                 named = " or ".join(filter_.named(term) for term in wanted)
-                yield Chip(f"{filter_.label} is", named, self.without(name, wanted))
+                yield Chip(filter_.asks, named, self.without(name, wanted))
             for term in value:
                 if term.excluded:
-                    yield Chip(f"{filter_.label} is not", filter_.named(term), self.without(name, [term]))
+                    yield Chip(f"{filter_.label} not", filter_.named(term), self.without(name, [term]))
 
     def without(self, name: str, gone: Any) -> str:
         rest = () if name in MOMENTS else tuple(term for term in self.active[name] if term not in gone)
@@ -269,6 +274,10 @@ def query_string(active: dict[str, Any], positions: dict[str, int | None]) -> st
         pairs.extend((name, text) for text in texts)
     pairs.extend((name, str(position)) for name, position in positions.items() if position is not None)
     return urlencode(pairs)
+
+
+def named_moment(moment: datetime) -> str:
+    return times.day(moment) if moment.time() == time.min else times.full(moment)
 
 
 def moment_text(moment: datetime) -> str:

@@ -20,6 +20,7 @@ from quarantine.models import Cause, Change, Source, State
 
 TEMPLATE = "dashboard/_row.html"
 SYSTEM = "system"  # Synapse's name for itself, when a hash it knows comes back
+CONTENT = tuple(field.attname for field in Change._meta.concrete_fields if field.attname != "digest")
 LOOKS = 6  # abstract thumbnails
 
 
@@ -49,9 +50,9 @@ def rows_html(changes: Iterable[Change]) -> list[SafeString]:
 
 
 def key_of(change: Change) -> str:
-    """Position and language; the rest tells apart ledgers that one process has met, as tests do."""
-    content = (change.origin, change.media_id, change.seen_at, change.state, change.changed_by, change.upload_name)
-    return f"{get_language()}:{change.pk}:{hash((content, change.action_id, change.uploader, change.media_type)):x}"
+    """Position and language; the content tells apart the ledgers that one process may meet, as tests do."""
+    content = tuple(getattr(change, name) for name in CONTENT)
+    return f"{get_language()}:{change.pk}:{hash((content, reason(change))):x}"
 
 
 def row_context(change: Change) -> dict[str, object]:
@@ -98,6 +99,6 @@ def reason(change: Change) -> str | None:
 
 def look(change: Change) -> int:
     """Which abstract thumbnail stands for it, chosen by its id; 0: none. Never a picture of the media."""
-    if change.media_class not in {"image", "video"} or change.state == State.DELETED:
+    if type_icon(change.media_type) not in {"image", "video"} or change.state == State.DELETED:
         return 0
     return sum(change.media_id.encode()) % LOOKS + 1

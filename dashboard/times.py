@@ -1,7 +1,7 @@
 """When a change happened, in words that claim no more than is known. All in UTC."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from quarantine.models import Change
 
@@ -64,3 +64,11 @@ def short_range(start: datetime, end: datetime) -> str:
 def iso(moment: datetime) -> str:
     """As a `datetime` attribute takes it."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+
+
+def from_ms(milliseconds: int | None) -> str:
+    """A time as Synapse keeps it, in full; empty for none, or for a number that is no time."""
+    try:
+        return full(datetime.fromtimestamp(milliseconds / 1000, UTC)) if milliseconds else ""
+    except (OverflowError, ValueError, OSError):
+        return ""

@@ -100,15 +100,15 @@ class Given:
         self, name: str, known: Iterable[tuple[str, str]], *, icons: Sequence[str] = (), placeholder: str = ""
     ) -> Group:
         """The known values, checked where they are asked for, then those asked for that are none of them."""
-        given, known = self.of(name), dict(known)
-        marks = dict(zip(known, icons, strict=False))
-        options = [Option(name, value, label, value in given, marks.get(value, "")) for value, label in known.items()]
-        options += [Option(name, value, self.label(value, known), True) for value in given if value not in known]
+        given, labels = self.of(name), dict(known)
+        marks = dict(zip(labels, icons, strict=False))
+        options = [Option(name, value, label, value in given, marks.get(value, "")) for value, label in labels.items()]
+        options += [Option(name, value, self.label(value, labels), True) for value in given if value not in labels]
         return Group(name=name, label=self.filters.filters[name].label, options=options, placeholder=placeholder)
 
-    def label(self, value: str, known: dict[str, str]) -> str:
+    def label(self, value: str, labels: dict[str, str]) -> str:
         bare = value.removeprefix("-")
-        label = known.get(bare, bare.removeprefix("\\"))
+        label = labels.get(bare, bare.removeprefix("\\"))
         return f"{NOT_CHOSEN}{label}" if value != bare else label
 
     def actors(self, username: str) -> Group:

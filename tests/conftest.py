@@ -6,6 +6,7 @@ SQLite and once on PostgreSQL: `test_x[sqlite]`, `test_x[postgresql]`. Mark it `
 Both aliases, `default` and `homeserver`, are open to every such test.
 """
 
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -107,6 +108,15 @@ def _empty_cache(request):
         cache.clear()
 
 
+@pytest.fixture(autouse=True)
+def _own_signal_handlers():
+    """A command called in this process may handle Ctrl-C and SIGTERM; after the test they end pytest again."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def process_env(transactional_db, engine):
     """A function: the environment to start `manage.py …` with, on the databases of this test.
@@ -132,15 +142,8 @@ def synapse_schema() -> str:
 @pytest.fixture
 def attached_postgresql(transactional_db, pg_cluster, synapse_schema):
     """The `homeserver` alias is a fresh PostgreSQL database, read with the role of docs/attach.md."""
-    database = pg_cluster.create_database("synapse")
-    with pg_cluster.connect(database) as connection:
-        connection.execute(synapse_schema)
-    grants = databases.documented_grants(environment.ROOT / "docs" / "attach.md")
-    url = databases.create_reader(pg_cluster, database, grants)
-    environ = {"HOMESERVER_DATABASE_URL": url, "HOMESERVER_NAME": "matrix.example"}
-    with databases.attached(AttachedHomeserver(environ=environ, owner=pg_cluster.url_of(database))) as homeserver:
+    with databases.attached_database(pg_cluster, synapse_schema) as homeserver:
         yield homeserver
-    databases.drop_reader(pg_cluster, url, database)
 
 
 @pytest.fixture

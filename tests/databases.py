@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.db.utils import ConnectionHandler
 
-from tests.environment import DATA_DIR, settings_with
+from tests.environment import DATA_DIR, ROOT, settings_with
 from tests.postgresql import Cluster
 
 ENGINES = ("sqlite", "postgresql")
@@ -96,6 +96,19 @@ def attached(homeserver: AttachedHomeserver) -> Iterator[AttachedHomeserver]:
         for name, value in before.items():
             setattr(settings, name, value)
         point("homeserver", database)
+
+
+@contextmanager
+def attached_database(cluster: Cluster, schema: str) -> Iterator[AttachedHomeserver]:
+    """Attach a fresh database of this cluster, read with the role of docs/attach.md; dropped afterwards."""
+    database = cluster.create_database("synapse")
+    with cluster.connect(database) as connection:
+        connection.execute(schema)
+    url = create_reader(cluster, database, documented_grants(ROOT / "docs" / "attach.md"))
+    environ = {"HOMESERVER_DATABASE_URL": url, "HOMESERVER_NAME": "matrix.example"}
+    with attached(AttachedHomeserver(environ=environ, owner=cluster.url_of(database))) as homeserver:
+        yield homeserver
+    drop_reader(cluster, url, database)
 
 
 def create_reader(cluster: Cluster, database: str, grants: str) -> str:

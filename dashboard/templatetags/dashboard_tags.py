@@ -1,6 +1,5 @@
 """Formatting for templates; nothing here asks a database."""
 
-from datetime import datetime
 from urllib.parse import urlencode
 
 from django import template
@@ -34,6 +33,7 @@ register.filter("type_icon", text.type_icon)
 register.filter("iso", times.iso)
 register.filter("full_time", times.full)
 register.filter("short_time", times.short)
+register.filter("from_ms", times.from_ms)
 
 
 @register.simple_tag
@@ -85,8 +85,3 @@ def address_of(name: str) -> str:
         return reverse(name)
     except NoReverseMatch:
         return ""
-
-
-@register.filter
-def month_and_day(moment: datetime) -> str:
-    return f"{moment.day} {moment:%B %Y}"

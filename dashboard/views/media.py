@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
 from dashboard.dossiers import dossier
@@ -20,21 +20,27 @@ SWAPS = {"history": "history"}
 
 @require_safe
 def media_detail(request: HtmxRequest, origin: str, media_id: str) -> HttpResponse:
+    mxc = Mxc(origin, media_id)
     try:
-        found = dossier(Mxc(origin, media_id))
+        found = dossier(mxc)
     except HomeserverAwayError:
-        return render_page(request, "dashboard/media_away.html", {}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        return unknown(request, mxc, status=HTTPStatus.SERVICE_UNAVAILABLE)
     if found is None:
-        msg = "Neither the ledger nor the homeserver knows this media."
-        raise Http404(msg)
+        return unknown(request, mxc, status=HTTPStatus.NOT_FOUND)
     filters = ChangeFilter(request.GET, queryset=Change.objects.filter(origin=origin, media_id=media_id))
     page = change_page(filters, head=BIGGEST - 1)
     context = {
         "dossier": found,
         "media": found.media,
+        "latest": row_context(found.media.last) if found.media.last else None,
         "filters": filters,
         "page": page,
         "events": [row_context(change) for change in page.changes],
     }
     status = HTTPStatus.OK if filters.is_valid() else HTTPStatus.UNPROCESSABLE_ENTITY
     return render_page(request, "dashboard/media_detail.html", context, swaps=SWAPS, status=status)
+
+
+def unknown(request: HtmxRequest, mxc: Mxc, *, status: HTTPStatus) -> HttpResponse:
+    context = {"mxc": mxc, "away": status == HTTPStatus.SERVICE_UNAVAILABLE}
+    return render_page(request, "dashboard/media_unknown.html", context, status=status)
