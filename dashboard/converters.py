@@ -48,13 +48,21 @@ def decoded(value: str) -> str:
         return value
 
 
-class ExportFormConverter:
-    """The forms an export comes in."""
+class WordConverter:
+    """One of a few words."""
 
-    regex = "csv|json|ndjson"
+    regex = ""
 
     def to_python(self, value: str) -> str:
         return value
 
     def to_url(self, value: str) -> str:
         return value
+
+
+class ExportFormConverter(WordConverter):
+    regex = "csv|json|ndjson"
+
+
+class RunKindConverter(WordConverter):
+    regex = "backfill|audit"

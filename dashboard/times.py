@@ -72,3 +72,12 @@ def from_ms(milliseconds: int | None) -> str:
         return full(datetime.fromtimestamp(milliseconds / 1000, UTC)) if milliseconds else ""
     except (OverflowError, ValueError, OSError):
         return ""
+
+
+def duration(seconds: float) -> str:
+    """Roughly how long: the two largest units at most."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours = whole // 60 % 60, whole // 3600
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

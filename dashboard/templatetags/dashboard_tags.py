@@ -5,19 +5,17 @@ from urllib.parse import urlencode
 from django import template
 from django.conf import settings
 from django.templatetags.static import static
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard import text, times
 from dashboard.terms import Term
+from quarantine.models import Role, Staff
 
 PAGES = (
-    ("timeline", "Timeline"),
-    ("insights", "Insights"),
-    ("action-list", "Activity"),
-    ("backfill", "Backfill"),
-    ("consumer-list", "Consumers"),
+    ("timeline", "Timeline", Role.VIEWER),
+    ("backfill", "Backfill", Role.ADMIN),
 )
 
 register = template.Library()
@@ -33,6 +31,7 @@ register.filter("type_icon", text.type_icon)
 register.filter("iso", times.iso)
 register.filter("full_time", times.full)
 register.filter("short_time", times.short)
+register.filter("duration", times.duration)
 register.filter("from_ms", times.from_ms)
 
 
@@ -74,14 +73,8 @@ def theme(context: template.Context) -> str:
     return chosen if chosen in {"light", "dark"} else ""
 
 
-@register.simple_tag
-def nav_links() -> list[tuple[str, str, str]]:
-    """View name, label and address of the main pages, of those that exist."""
-    return [(name, label, address) for name, label in PAGES if (address := address_of(name))]
-
-
-def address_of(name: str) -> str:
-    try:
-        return reverse(name)
-    except NoReverseMatch:
-        return ""
+@register.simple_tag(takes_context=True)
+def nav_links(context: template.Context) -> list[tuple[str, str, str]]:
+    """View name, label and address of the main pages that this person may open."""
+    user = context.get("user")
+    return [(name, label, reverse(name)) for name, label, role in PAGES if isinstance(user, Staff) and user.may(role)]

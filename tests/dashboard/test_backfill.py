@@ -1,0 +1,150 @@
+"""The backfill page: for admins, true about its runs, and usable without scripts."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from quarantine import backfill
+from quarantine.backfill import Job
+from quarantine.models import Leg, Role, Run
+from quarantine.runner import Runner
+from quarantine.staff import NotAllowedError
+from tests.factories import make_ledger, make_local_media, make_staff
+from tests.html import region
+
+pytestmark = pytest.mark.django_db
+URL = "/backfill/"
+
+
+@pytest.fixture
+def admin(client, db):
+    make_ledger()
+    staff = make_staff("root", role=Role.ADMIN)
+    client.force_login(staff)
+    return staff
+
+
+def make_run(*, status=Run.Status.RUNNING, ago=0, **leg):
+    now = datetime.now(UTC) - timedelta(seconds=ago)
+    run = Run.objects.create(kind=Run.Kind.BACKFILL, status=status, started_at=now, updated_at=now, seconds=10)
+    Leg.objects.create(run=run, over="local", **({"position": 50, "end": 100, "scanned": 5_000} | leg))
+    return run
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.MODERATOR])
+@pytest.mark.parametrize(
+    ("method", "path"), [("get", URL), ("post", "/backfill/audit/start/"), ("post", "/backfill/1/pause/")]
+)
+def test_only_admins_are_let_in(client, role, method, path):
+    make_ledger()
+    make_run()
+    client.force_login(make_staff("mod", role=role))
+
+    assert getattr(client, method)(path).status_code == 403
+    assert Run.objects.count() == 1
+
+
+def test_the_core_refuses_too(db):
+    with pytest.raises(NotAllowedError):
+        backfill.ask(Run.Kind.BACKFILL, staff=make_staff("mod", role=Role.MODERATOR))
+
+
+def test_before_any_run_it_says_what_there_is_to_do(client, admin):
+    page = client.get(URL)
+
+    assert page.status_code == 200
+    assert "Nothing has run yet" in page.text
+    assert "hx-trigger" not in page.text  # nothing moves, so nothing is polled
+
+
+def test_a_run_under_way_shows_progress_rate_and_time_left(client, admin):
+    make_run()
+
+    page = client.get(URL).text
+
+    for said in ("50%", "5,000 rows read", "500 <small>rows/s</small>", "About 10 s left", 'hx-trigger="every 2s"'):
+        assert said in page
+
+
+def test_the_swap_is_a_slice_of_the_page(client, admin):
+    make_run(status=Run.Status.FINISHED, done=True)
+
+    swap = client.get(URL, headers={"HX-Request": "true", "HX-Target": "runs"})
+
+    assert "<html" not in swap.text
+    assert "Finished" in region(swap, "runs")
+
+
+def test_a_killed_run_is_not_called_running(client, admin):
+    make_run(ago=600)
+
+    page = client.get(URL).text
+
+    assert "Stopped without a word" in page
+    assert "Running" not in page
+
+
+def test_the_page_costs_the_same_queries_however_many_runs(client, admin, django_assert_num_queries):
+    for _ in range(5):
+        make_run(status=Run.Status.FINISHED)
+
+    with django_assert_num_queries(4):  # session, account, runs, legs
+        client.get(URL)
+
+
+def test_start_asks_once_and_go_on_resumes_the_same_run(client, admin):
+    client.post("/backfill/backfill/start/")
+    client.post("/backfill/backfill/start/")
+
+    [run] = Run.objects.all()
+    assert run.status == Run.Status.REQUESTED
+    assert list(run.legs.order_by("pk").values_list("over", flat=True)) == ["local", "remote"]
+    assert run.staff == admin
+
+
+def test_pausing_a_waiting_run_stops_it_and_a_running_one_is_asked(client, admin):
+    waiting = backfill.ask(Run.Kind.BACKFILL, staff=admin)
+    client.post(f"/backfill/{waiting.pk}/pause/")
+    running = make_run()
+    client.post(f"/backfill/{running.pk}/pause/")
+
+    waiting.refresh_from_db()
+    running.refresh_from_db()
+    assert waiting.status == Run.Status.STOPPED
+    assert (running.status, running.pause_asked) == (Run.Status.RUNNING, True)
+
+
+@pytest.mark.parametrize("path", ["/backfill/nonsense/start/", "/backfill/999/pause/"])
+def test_what_is_not_there_is_not_found(client, admin, path):
+    assert client.post(path).status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_follower_begins_what_was_asked_for(admin):
+    make_local_media("bad", quarantined_by="@mod:matrix.example")
+    run = backfill.ask(Run.Kind.BACKFILL, staff=admin)
+    runner = Runner(threading.Event())
+
+    runner.tick()
+    runner.thread.join(timeout=30)
+
+    run.refresh_from_db()
+    assert run.status == Run.Status.FINISHED
+    assert sum(run.legs.values_list("recorded", flat=True)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_paused_run_stops_and_goes_on_when_asked_again(admin):
+    make_local_media("bad", quarantined_by="@mod:matrix.example")
+    run = backfill.ask(Run.Kind.BACKFILL, staff=admin)
+    Run.objects.update(status=Run.Status.RUNNING)
+    job = Job(kind=Run.Kind.BACKFILL, over=["local", "remote"], stop=threading.Event())
+    job.resume = lambda _now: backfill.pause(run, staff=admin)  # somebody clicks the moment it begins
+
+    first = job.go()
+    backfill.ask(Run.Kind.BACKFILL, staff=admin)
+    second = Job(kind=Run.Kind.BACKFILL, over=["local", "remote"], stop=threading.Event()).go()
+
+    assert first.interrupted
+    assert (second.run, second.interrupted, second.recorded) == (run.pk, False, 1)
