@@ -148,9 +148,9 @@ class Export:
         source = f"({inner}) AS c ({names})"
         if self.form == CSV:
             columns = ", ".join([*(self.csv_sql(name, text=text) for name, _, text in COLUMNS), MXC_SQL])
-            return f"COPY (SELECT {columns} FROM {source} ORDER BY stream_id DESC) TO STDOUT (FORMAT csv)"  # noqa: S608
+            return f"COPY (SELECT {columns} FROM {source} ORDER BY stream_id DESC) TO STDOUT (FORMAT csv)"  # noqa: S608 - our own names; values are parameters
         columns = ", ".join([*(f'{json_sql(name)} AS "{name}"' for name, _, _ in COLUMNS), f'{MXC_SQL} AS "mxc"'])
-        rows = f"SELECT row_to_json(t) FROM (SELECT {columns} FROM {source} ORDER BY stream_id DESC) AS t"  # noqa: S608
+        rows = f"SELECT row_to_json(t) FROM (SELECT {columns} FROM {source} ORDER BY stream_id DESC) AS t"  # noqa: S608 - the same
         # JSON holds no raw control characters: with these as quote and delimiter COPY changes nothing in it.
         return f"COPY ({rows}) TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')"
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import batched
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.models import QuerySet
 
 from quarantine import ledger, look
+from quarantine.fold import LedgerError
 from quarantine.follow import Follower
+from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.homeserver.router import ALIAS
 from quarantine.ledger import Appended
 from quarantine.models import Ledger, Leg, MediaItem, OpenHole, Role, Run, Source, Staff, State
@@ -94,13 +96,16 @@ class Job:
         self.follower = Follower(self.stop)
         self.follower.once()
         self.open(restart=restart)
+        status, message = Run.Status.FAILED, ""
         try:
             for leg in self.legs:
                 self.walk(leg)
-        except Exception as error:
-            self.close(Run.Status.FAILED, message=str(error))
+            status = Run.Status.FINISHED if all(leg.done for leg in self.legs) else Run.Status.STOPPED
+        except (LedgerError, HomeserverAwayError, DatabaseError) as error:
+            message = str(error)
             raise
-        self.close(Run.Status.FINISHED if all(leg.done for leg in self.legs) else Run.Status.STOPPED)
+        finally:
+            self.close(status, message=message)
         return self.report()
 
     # --- The run's own row ----------------------------------------------------------------
@@ -133,7 +138,7 @@ class Job:
                 leg.broken = True
                 leg.save()
 
-    def close(self, status: Run.Status, *, message: str = "") -> None:
+    def close(self, status: Run.Status, *, message: str) -> None:
         self.run.status, self.run.message = status, message
         self.run.seconds += time.monotonic() - self.began
         self.run.updated_at = datetime.now(UTC)

@@ -84,7 +84,7 @@ class Walker:
                 )
                 end, identity = db.fetchone()
             else:
-                db.execute(f"SELECT coalesce(max(rowid), 0) + 1 FROM {TABLES[self.table]}")  # noqa: S608 - a constant
+                db.execute(f"SELECT coalesce(max(rowid), 0) + 1 FROM {TABLES[self.table]}")  # noqa: S608 - a table of ours
                 [end], identity = db.fetchone(), 0
         return Extent(end=int(end), identity=int(identity or 0))
 
@@ -155,7 +155,7 @@ def read_window(own: BaseDatabaseWrapper, table: str, *, start: int, stop: int) 
     with own.cursor() as db:
         if own.vendor == "postgresql":
             db.execute(
-                f"SELECT count(*), array_agg({origin}::text) FILTER (WHERE quarantined_by IS NOT NULL),"  # noqa: S608
+                f"SELECT count(*), array_agg({origin}::text) FILTER (WHERE quarantined_by IS NOT NULL),"  # noqa: S608 - names from TABLES
                 f" array_agg(media_id) FILTER (WHERE quarantined_by IS NOT NULL)"
                 f" FROM {name} WHERE ctid >= %s::tid AND ctid < %s::tid",
                 [f"({start},0)", f"({stop},0)"],
@@ -163,10 +163,10 @@ def read_window(own: BaseDatabaseWrapper, table: str, *, start: int, stop: int) 
             scanned, origins, ids = db.fetchone()
             found = list(zip(origins or [], ids or [], strict=True))
         else:
-            db.execute(f"SELECT count(*) FROM {name} WHERE rowid >= %s AND rowid < %s", [start, stop])  # noqa: S608
+            db.execute(f"SELECT count(*) FROM {name} WHERE rowid >= %s AND rowid < %s", [start, stop])  # noqa: S608 - names from TABLES
             [scanned] = db.fetchone()
             db.execute(
-                f"SELECT {origin}, media_id FROM {name}"  # noqa: S608 - constants
+                f"SELECT {origin}, media_id FROM {name}"  # noqa: S608 - names from TABLES
                 " WHERE rowid >= %s AND rowid < %s AND quarantined_by IS NOT NULL",
                 [start, stop],
             )

@@ -7,12 +7,13 @@ from allauth.account.views import LoginView, PasswordChangeView
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
 from django.contrib.auth import logout
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
 from django.urls import reverse_lazy
 from django.views.decorators.http import require_POST, require_safe
 
+from dashboard.http import HtmxRequest
 from dashboard.sessions import end_other_sessions, open_sessions
 from quarantine.models import Staff
 
@@ -31,7 +32,7 @@ class SignInView(LoginView):
         return response
 
 
-class StaffRequest(HttpRequest):
+class StaffRequest(HtmxRequest):
     """A request that has passed the sign-in gate."""
 
     user: Staff

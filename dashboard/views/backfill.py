@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from dashboard.http import HtmxRequest, render_page
+from dashboard.http import render_page
 from dashboard.views.account import StaffRequest
 from quarantine import backfill as core
 from quarantine.models import Leg, Role, Run
@@ -63,7 +63,7 @@ class Progress:
 
 
 @require_safe
-def backfill(request: HtmxRequest) -> HttpResponse:
+def backfill(request: StaffRequest) -> HttpResponse:
     require(request.user, Role.ADMIN)
     now = datetime.now(UTC)
     runs = Run.objects.select_related("staff").prefetch_related("legs").order_by("-pk")[:SHOWN]

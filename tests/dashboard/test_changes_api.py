@@ -204,31 +204,25 @@ def test_a_page_costs_the_same_few_queries_however_long(read, django_assert_num_
         read()
 
 
+def write(writer, *, times, batch):
+    for number in range(times):
+        names = [Mxc("w.example", f"{writer}-{number}-{row}") for row in range(batch)]
+        ledger.append([Entry(mxc=mxc, quarantined=True, source=Source.FEED) for mxc in names])
+    connections.close_all()
+
+
 @pytest.mark.django_db(transaction=True)
-def test_a_reader_that_keeps_next_batch_misses_nothing_while_writers_write(read, client):
-    ledger_writers, each, batch = 4, 25, 5
-
-    def write(writer):
-        for number in range(each):
-            ledger.append(
-                [
-                    Entry(mxc=Mxc("w.example", f"{writer}-{number}-{row}"), quarantined=True, source=Source.FEED)
-                    for row in range(batch)
-                ]
-            )
-        connections.close_all()
-
-    threads = [threading.Thread(target=write, args=[writer]) for writer in range(ledger_writers)]
-    for thread in threads:
-        thread.start()
-    seen, position = [], 0
-    while len(seen) < ledger_writers * each * batch:
-        alive = any(thread.is_alive() for thread in threads)
+def test_a_reader_that_keeps_next_batch_misses_nothing_while_writers_write(read):
+    work = {"times": 25, "batch": 5}
+    writers = [threading.Thread(target=write, args=[writer], kwargs=work) for writer in range(4)]
+    for writer in writers:
+        writer.start()
+    seen, position, going = [], 0, True
+    while going:
+        alive = any(writer.is_alive() for writer in writers)
         _, body = read(f"?from={position}&limit=7")
         seen += [change["stream_id"] for change in body["changes"]]
         assert body["next_batch"] >= position
-        position = body["next_batch"]
-        if not alive and not body["changes"]:
-            break
+        position, going = body["next_batch"], alive or body["changes"]
 
-    assert seen == list(range(1, ledger_writers * each * batch + 1))
+    assert seen == list(range(1, 4 * 25 * 5 + 1))

@@ -1,68 +1,34 @@
 """Backfill and audit: what the walk finds, and what becomes of it."""
 
-import sqlite3
 import threading
+from itertools import pairwise
 
-import psycopg
 import pytest
+from django.db import connections
 
-from quarantine import backfill, ledger
+from quarantine import backfill
 from quarantine.backfill import Job
 from quarantine.locks import only_one
 from quarantine.models import Cause, Change, Leg, MediaItem, Run, Source, State
 from quarantine.walk import Pace
+from tests.quarantine.synapse_tables import MOD, open_tables
 
 pytestmark = pytest.mark.django_db(transaction=True)
-MOD = "@mod:matrix.example"
 BOTH = ["local", "remote"]
 ALL = ["local", "remote", "held"]
 
 
-class Homeserver:
-    """An attached homeserver on either engine, written to as Synapse would."""
-
-    def __init__(self, attached):
-        self.attached = attached
-        self.postgresql = attached.owner.startswith("postgres")
-
-    def run(self, sql, *params):
-        if self.postgresql:
-            with psycopg.connect(self.attached.owner, autocommit=True) as owner:
-                owner.execute(sql.replace("?", "%s"), params)
-            return
-        owner = sqlite3.connect(self.attached.owner, autocommit=True, timeout=20)
-        owner.execute(sql, params)
-        owner.close()
-
-    def local(self, media_id, *, by=None, sha256=None, name="a.png"):
-        self.run(
-            "INSERT INTO local_media_repository (media_id, upload_name, user_id, quarantined_by, sha256, created_ts)"
-            " VALUES (?, ?, '@u:matrix.example', ?, ?, 1700000000000)",
-            media_id, name, by, sha256,
-        )  # fmt: skip
-
-    def remote(self, media_id, *, by=None):
-        self.run(
-            "INSERT INTO remote_media_cache (media_origin, media_id, quarantined_by) VALUES ('r.example', ?, ?)",
-            media_id, by,
-        )  # fmt: skip
-
-    def set_local(self, media_id, *, by):
-        self.run("UPDATE local_media_repository SET quarantined_by = ? WHERE media_id = ?", by, media_id)
-
-    def feed(self, feed_id, media_id, *, quarantined, origin=None):
-        self.run(
-            "INSERT INTO quarantined_media_changes (stream_id, instance_name, origin, media_id, quarantined)"
-            " VALUES (?, 'master', ?, ?, ?)",
-            feed_id, origin, media_id, quarantined,
-        )  # fmt: skip
+def local(synapse, media_id, *, by=None, sha256=None, name="a.png"):
+    synapse.set_media(media_id, by=by, sha256=sha256)
+    synapse.execute("UPDATE local_media_repository SET upload_name = %s WHERE media_id = %s", (name, media_id))
 
 
-@pytest.fixture(params=["attached_postgresql", "attached_sqlite"])
-def homeserver(request):
-    attached = request.getfixturevalue(request.param)
-    ledger.bind()
-    return Homeserver(attached)
+def remote(synapse, media_id, *, by=None):
+    synapse.set_media(media_id, by=by, origin="r.example")
+
+
+def on_postgresql():
+    return connections["homeserver"].vendor == "postgresql"
 
 
 def job(kind=Run.Kind.BACKFILL, over=BOTH, **options):
@@ -77,11 +43,11 @@ def held():
     return set(MediaItem.objects.filter(state=State.QUARANTINED).values_list("origin", "media_id"))
 
 
-def test_backfill_records_what_was_quarantined_before_we_looked(homeserver):
-    homeserver.local("seen", by=MOD, name="bad.png")
-    homeserver.local("hashed", by="system")
-    homeserver.local("visible")
-    homeserver.remote("cached", by=MOD)
+def test_backfill_records_what_was_quarantined_before_we_looked(synapse):
+    local(synapse, "seen", by=MOD, name="bad.png")
+    local(synapse, "hashed", by="system")
+    local(synapse, "visible")
+    remote(synapse, "cached", by=MOD)
 
     report = job().go()
 
@@ -95,8 +61,8 @@ def test_backfill_records_what_was_quarantined_before_we_looked(homeserver):
     }
 
 
-def test_a_second_backfill_records_nothing(homeserver):
-    homeserver.local("seen", by=MOD)
+def test_a_second_backfill_records_nothing(synapse):
+    local(synapse, "seen", by=MOD)
     job().go()
 
     again = job().go()
@@ -106,10 +72,10 @@ def test_a_second_backfill_records_nothing(homeserver):
     assert [run.status for run in Run.objects.all()] == ["finished", "finished"]
 
 
-def test_what_the_feed_tells_is_the_feeds(homeserver):
+def test_what_the_feed_tells_is_the_feeds(synapse):
     """Backfill follows the feed first, so the order in which an admin types things doesn't matter."""
-    homeserver.local("told", by=MOD)
-    homeserver.feed(2, "told", quarantined=True)
+    local(synapse, "told", by=MOD)
+    synapse.add_row(2, "told", quarantined=True)
 
     report = job().go()
 
@@ -117,13 +83,13 @@ def test_what_the_feed_tells_is_the_feeds(homeserver):
     assert (report.recorded, report.already) == (0, 1)
 
 
-def test_media_released_between_the_look_and_the_append_is_not_recorded(homeserver, monkeypatch):
+def test_media_released_between_the_look_and_the_append_is_not_recorded(synapse, monkeypatch):
     """The snapshot is old by the time it is used: the candidate is read again."""
-    homeserver.local("released", by=MOD)
+    local(synapse, "released", by=MOD)
     confirm = Job.confirm
 
     def release_first(self, leg, windows):
-        homeserver.set_local("released", by=None)
+        synapse.set_media("released", by=None)
         confirm(self, leg, windows)
 
     monkeypatch.setattr(Job, "confirm", release_first)
@@ -133,8 +99,8 @@ def test_media_released_between_the_look_and_the_append_is_not_recorded(homeserv
     assert not Change.objects.exists()
 
 
-def test_a_dry_run_writes_nothing_at_all(homeserver):
-    homeserver.local("seen", by=MOD)
+def test_a_dry_run_writes_nothing_at_all(synapse):
+    local(synapse, "seen", by=MOD)
 
     report = job(write=False).go()
 
@@ -143,11 +109,11 @@ def test_a_dry_run_writes_nothing_at_all(homeserver):
     assert not Run.objects.exists()
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(homeserver, monkeypatch):
+def test_an_interrupted_run_goes_on_where_it_stopped(synapse, monkeypatch):
     monkeypatch.setattr(backfill, "BATCH", 2)
     for number in range(7):
-        homeserver.local(f"m{number}", by=MOD)
-        homeserver.remote(f"r{number}", by=MOD)
+        local(synapse, f"m{number}", by=MOD)
+        remote(synapse, f"r{number}", by=MOD)
     stop = threading.Event()
     first = job(stop=stop, progress=lambda *_: stop.set()).go()
 
@@ -160,8 +126,8 @@ def test_an_interrupted_run_goes_on_where_it_stopped(homeserver, monkeypatch):
     assert Change.objects.count() == 14
 
 
-def test_restart_begins_anew(homeserver):
-    homeserver.local("seen", by=MOD)
+def test_restart_begins_anew(synapse):
+    local(synapse, "seen", by=MOD)
     stop = threading.Event()
     first = job(stop=stop, progress=lambda *_: stop.set()).go()
 
@@ -172,26 +138,26 @@ def test_restart_begins_anew(homeserver):
     assert Run.objects.get(pk=first.run).status == Run.Status.ABANDONED
 
 
-def test_a_walk_over_several_snapshots_makes_one_further_pass(homeserver):
+def test_a_walk_over_several_snapshots_makes_one_further_pass(synapse):
     for number in range(50):
-        homeserver.local(f"m{number}", by=MOD, name="x" * 900)
+        local(synapse, f"m{number}", by=MOD, name="x" * 900)
 
     report = job(pace=Pace(window=1, max_snapshot=0.0), over=["local"]).go()
 
-    assert report.passes == (2 if homeserver.postgresql else 1)  # on SQLite nothing moves
+    assert report.passes == (2 if on_postgresql() else 1)  # on SQLite nothing moves
     assert (report.found, report.recorded) == (50, 50)
 
 
-def test_a_rewritten_table_is_walked_from_its_start(homeserver):
-    if not homeserver.postgresql:
+def test_a_rewritten_table_is_walked_from_its_start(synapse):
+    if not on_postgresql():
         return  # rowids stay
     for number in range(100):
-        homeserver.local(f"m{number}", by=MOD, name="x" * 900)
+        local(synapse, f"m{number}", by=MOD, name="x" * 900)
     stop = threading.Event()
     job(stop=stop, over=["local"], pace=Pace(window=1), progress=lambda *_: stop.set()).go()
     leg = Leg.objects.get()
     assert 0 < leg.position < leg.end
-    homeserver.run("VACUUM FULL local_media_repository")
+    synapse.execute("VACUUM FULL local_media_repository")
 
     report = job(over=["local"]).go()
 
@@ -199,13 +165,13 @@ def test_a_rewritten_table_is_walked_from_its_start(homeserver):
     assert report.recorded == 100
 
 
-def test_audit_tells_deletion_from_release(homeserver):
-    homeserver.local("released", by=MOD, sha256="ab" * 32)
-    homeserver.local("deleted", by=MOD, sha256="cd" * 32, name="evidence.png")
-    homeserver.local("stays", by=MOD)
+def test_audit_tells_deletion_from_release(synapse):
+    local(synapse, "released", by=MOD, sha256="ab" * 32)
+    local(synapse, "deleted", by=MOD, sha256="cd" * 32, name="evidence.png")
+    local(synapse, "stays", by=MOD)
     job().go()
-    homeserver.set_local("released", by=None)
-    homeserver.run("DELETE FROM local_media_repository WHERE media_id = 'deleted'")
+    synapse.set_media("released", by=None)
+    synapse.execute("DELETE FROM local_media_repository WHERE media_id = 'deleted'")
 
     report = audit()
 
@@ -218,8 +184,8 @@ def test_audit_tells_deletion_from_release(homeserver):
     assert audit(write=False).drift == 0
 
 
-def test_audit_finds_what_the_feed_never_said(homeserver):
-    homeserver.remote("hashed", by="system")
+def test_audit_finds_what_the_feed_never_said(synapse):
+    remote(synapse, "hashed", by="system")
 
     report = audit()
 
@@ -227,11 +193,11 @@ def test_audit_finds_what_the_feed_never_said(homeserver):
     assert list(Change.objects.values_list("source", "cause", "changed_by")) == [("audit", "hash", "system")]
 
 
-def test_report_only_counts_and_records_nothing(homeserver):
-    homeserver.local("seen", by=MOD)
+def test_report_only_counts_and_records_nothing(synapse):
+    local(synapse, "seen", by=MOD)
     job().go()
-    homeserver.set_local("seen", by=None)
-    homeserver.local("new", by=MOD)
+    synapse.set_media("seen", by=None)
+    local(synapse, "new", by=MOD)
 
     report = audit(write=False)
 
@@ -239,12 +205,12 @@ def test_report_only_counts_and_records_nothing(homeserver):
     assert Change.objects.count() == 1
 
 
-def test_remote_media_purged_and_cached_again_is_judged_by_what_is_there(homeserver):
-    homeserver.remote("again", by=MOD)
+def test_remote_media_purged_and_cached_again_is_judged_by_what_is_there(synapse):
+    remote(synapse, "again", by=MOD)
     job().go()
-    homeserver.run("DELETE FROM remote_media_cache WHERE media_id = 'again'")
+    synapse.execute("DELETE FROM remote_media_cache WHERE media_id = 'again'")
     audit()
-    homeserver.remote("again")
+    remote(synapse, "again")
 
     report = audit()
 
@@ -252,37 +218,37 @@ def test_remote_media_purged_and_cached_again_is_judged_by_what_is_there(homeser
     assert [change.state for change in Change.objects.order_by("stream_id")] == [State.QUARANTINED, State.DELETED]
 
 
-def test_quarantine_and_release_in_a_loop_never_leaves_a_wrong_state(homeserver):
-    """While a thread quarantines and releases, with feed rows, backfills and audits run; afterwards both agree."""
-    for number in range(20):
-        homeserver.local(f"m{number}")
-    done, feed_id = threading.Event(), 2
-
-    def moderate():
-        nonlocal feed_id
+def moderate(owner, done):
+    """Quarantine, release and quarantine twenty media, each with its row in the feed."""
+    with open_tables(owner) as tables:
         for turn in range(60):
             media_id, quarantined = f"m{turn % 20}", turn // 20 != 1
-            homeserver.set_local(media_id, by=MOD if quarantined else None)
-            homeserver.feed(feed_id, media_id, quarantined=quarantined)
-            feed_id += 1
-        done.set()
+            with tables.transaction():
+                tables.set_media(media_id, by=MOD if quarantined else None)
+                tables.add_row(turn + 2, media_id, quarantined=quarantined)
+    done.set()
 
-    moderator = threading.Thread(target=moderate)
+
+def test_quarantine_and_release_in_a_loop_never_leaves_a_wrong_state(synapse):
+    """While a moderator acts, backfills and audits run; afterwards the ledger and the homeserver agree."""
+    for number in range(20):
+        local(synapse, f"m{number}")
+    done = threading.Event()
+    moderator = threading.Thread(target=moderate, args=[synapse.owner, done])
     moderator.start()
+
     while not done.is_set():
         job().go()
         audit()
     moderator.join()
-
     audit()
+
     assert held() == {("matrix.example", f"m{number}") for number in range(20)}
     assert audit(write=False).drift == 0
-    per_media = {}
-    for change in Change.objects.order_by("stream_id"):
-        assert per_media.get(change.media_id) != change.state, "a repeat was recorded"
-        per_media[change.media_id] = change.state
+    states = [(change.media_id, change.state) for change in Change.objects.order_by("media_id", "stream_id")]
+    assert all(before != after for before, after in pairwise(states)), "a repeat was recorded"
 
 
-def test_one_at_a_time(homeserver):
+def test_one_at_a_time(synapse):
     with only_one("walk") as ours, only_one("walk") as theirs:
         assert (ours, theirs) == (True, False)

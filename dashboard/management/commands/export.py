@@ -25,12 +25,12 @@ class Command(BaseCommand):
             "--filter", action="append", default=[], metavar="NAME=VALUE", help="as in the timeline's URL; repeatable"
         )
 
-    def handle(self, *_args: Any, format: str, output: str | None, filter: list[str], **_options: Any) -> None:  # noqa: A002
-        filters = ExportFilter(parse(filter), queryset=Change.objects.all())
+    def handle(self, *_args: Any, output: str | None, **options: Any) -> None:
+        filters = ExportFilter(parse(options["filter"]), queryset=Change.objects.all())
         if not filters.is_valid():
             raise CommandError(" ".join(filters.problems), returncode=2)
         try:
-            export = Export(filters=filters, form=format, head=ledger.current().head)
+            export = Export(filters=filters, form=options["format"], head=ledger.current().head)
             with ExitStack() as stack:
                 write(export, self.opened(output, stack))
         except BrokenPipeError:
