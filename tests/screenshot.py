@@ -33,7 +33,7 @@ def main(address: str) -> None:
         page.wait_for_load_state()
         PICTURE.write_bytes(repacked(page.screenshot()))
     size = PICTURE.stat().st_size
-    print(f"{PICTURE}: {size:,} bytes")
+    sys.stdout.write(f"{PICTURE}: {size:,} bytes\n")
     if said or size > MOST_BYTES:
         sys.exit(f"The console says {said}; the picture may have {MOST_BYTES:,} bytes.")
 
