@@ -34,6 +34,7 @@ check: $(READY)
 	$(UV) lock --check --quiet --python $(PYTHON)
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
+	@mkdir -p var/check
 	$(PRODUCTION) .venv/bin/mypy
 	$(PRODUCTION) $(PYTHON) manage.py makemigrations --check --dry-run
 	$(PRODUCTION) $(PYTHON) manage.py check --deploy --fail-level WARNING

@@ -26,7 +26,9 @@ LIMITS = {"templates": ("*.html", 120), "static/css": ("*.css", 150), "static/js
 # Who may make HTML without a template, having escaped every part.
 MARKUP_MAKERS = {"dashboard/text.py"}
 LONG_FILES: dict[str, str] = {}
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {
+    "tests/synapse/lab.py::write_config": "a configuration: one line a setting",
+}
 # CSS names of colours that a hurried hand would type; the tokens are the only place for any.
 COLOUR = re.compile(
     r"#[0-9a-f]{3,8}\b|\b(?:rgba?|hsla?|hwb|lab|lch|oklab|oklch)\(|"
@@ -209,7 +211,8 @@ def test_scripts_build_no_markup_and_no_code():
 
 
 def test_files_are_short():
-    long = {named(file): 300 for file in files("*.py", *PACKAGES, "tests") if length(file) > 300}
+    long = {named(file): 300 for file in files("*.py", *PACKAGES) if length(file) > 300}
+    long |= {named(file): 400 for file in files("*.py", "tests") if length(file) > 400}
     for folder, (pattern, limit) in LIMITS.items():
         long |= {named(file): limit for file in files(pattern, folder) if length(file) > limit}
 

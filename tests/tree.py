@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.environment import ROOT
@@ -34,8 +35,13 @@ def every_text() -> Iterator[tuple[str, str]]:
 
 def sources(*folders: str) -> Iterator[tuple[str, str, ast.Module]]:
     for file in files("*.py", *(folders or PACKAGES)):
-        text = file.read_text()
-        yield named(file), text, ast.parse(text)
+        yield named(file), *parsed(file)
+
+
+@cache
+def parsed(file: Path) -> tuple[str, ast.Module]:
+    text = file.read_text()
+    return text, ast.parse(text)
 
 
 def lines_matching(text: str, pattern: str) -> list[str]:
@@ -49,6 +55,7 @@ def module_name(file: str) -> str:
     return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
+@cache
 def import_graph() -> dict[str, set[str]]:
     """Each module of the two packages, with those it imports anywhere in it."""
     trees = {module_name(file): tree for file, _, tree in sources()}

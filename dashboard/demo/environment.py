@@ -7,6 +7,8 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+from dashboard.environment import HOST
+
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 REAL_THINGS = ("HOMESERVER_DATABASE_URL", "HOMESERVER_URL")
 
@@ -41,7 +43,8 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     if not environ.get("HTTPS", "").strip():
         added["HTTPS"] = "off" if is_loopback(host) else "on"
     if not environ.get("ALLOWED_HOSTS", "").strip() and not is_loopback(host):
-        added["ALLOWED_HOSTS"] = ",".join(["localhost", "127.0.0.1", "[::1]", socket.gethostname(), as_url_host(host)])
+        names = ["localhost", "127.0.0.1", "[::1]", socket.gethostname(), as_url_host(host)]
+        added["ALLOWED_HOSTS"] = ",".join(name for name in names if HOST.fullmatch(name))
     return added
 
 

@@ -68,7 +68,7 @@ def fill(
     stage = Story(changes=changes, media=media, seed=seed, staff=names, home=home, end=end).tell()
     numbered = number(stage.incidents, after=max(held.feed_position, FIRST_POSITION - 1))
     write_homeserver(stage, numbered, end=end, progress=progress)
-    return write_ledger(numbered, held, staff, media=len(stage.items), progress=progress)
+    return write_ledger(numbered, held, staff, media=len(stage.items), end=end, progress=progress)
 
 
 def require_empty() -> Ledger:
@@ -175,7 +175,7 @@ def feed_rows(numbered: Iterable[Numbered]) -> Iterator[FeedChange]:
 
 
 def write_ledger(
-    numbered: list[Numbered], held: Ledger, staff: Sequence[Staff], *, media: int, progress: Progress
+    numbered: list[Numbered], held: Ledger, staff: Sequence[Staff], *, media: int, end: datetime, progress: Progress
 ) -> Filled:
     people = {person.username: person for person in staff}
     total = sum(len(one.incident.items) for one in numbered)
@@ -194,6 +194,7 @@ def write_ledger(
                 raise SampleError(msg)
         position, recorded, repeats = last, done.head, repeats + done.repeated
         progress("ledger", recorded + repeats, total)
+    Ledger.objects.filter(pk=held.pk).update(feed_read_at=end)  # what comes now is later than this
     return Filled(changes=recorded, repeats=repeats, media=media, actions=actions, feed_position=position)
 
 

@@ -15,15 +15,15 @@ import django
 
 django.setup()
 
-from django.db import IntegrityError, connection  # noqa: E402 - after the set-up
+from django.db import IntegrityError, connection
 
-from quarantine import ledger  # noqa: E402
-from quarantine.entries import Entry  # noqa: E402
-from quarantine.feed import FeedCursor  # noqa: E402
-from quarantine.ledger import CursorMovedError  # noqa: E402
-from quarantine.models import OpenHole, Source  # noqa: E402
-from quarantine.mxc import Mxc  # noqa: E402
-from tests.quarantine import made_up_feed  # noqa: E402
+from quarantine import ledger
+from quarantine.entries import Entry
+from quarantine.feed import FeedCursor
+from quarantine.ledger import CursorMovedError
+from quarantine.models import OpenHole, Source
+from quarantine.mxc import Mxc
+from tests.quarantine import made_up_feed
 
 BIGGEST_BATCH = 50
 

@@ -60,6 +60,8 @@ def test_a_real_homeserver_is_left_alone(bound, settings):
     with pytest.raises(CommandError, match="real homeserver is attached"):
         sample()
 
+    assert not Change.objects.exists()
+
 
 def test_an_unbound_ledger_is_refused():
     with pytest.raises(CommandError, match=r"manage\.py prepare"):

@@ -2,11 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
+from quarantine import ledger
 from quarantine.mxc import Mxc
+from tests import databases
+from tests.databases import AttachedHomeserver
+from tests.environment import ROOT
 from tests.synapse.installation import installed
 from tests.synapse.lab import Lab, running_lab
 from tests.synapse.worlds import SampleWorld, SynapseWorld
@@ -19,7 +24,8 @@ def pytest_runtest_makereport():
     """A failed test shows how Synapse's log ends."""
     report = yield
     if report.failed:
-        report.sections += [(f"Log of Synapse on {lab.database.engine}", lab.log_tail()) for lab in RUNNING]
+        logs = ((f"Log of Synapse on {lab.database.engine}", lab.log_tail()) for lab in RUNNING)
+        report.sections += [(title, log) for title, log in logs if log]
     return report
 
 
@@ -92,3 +98,24 @@ def new_rows(world):
         return Counter((Mxc(row.origin or world.name, row.media_id), row.quarantined) for row in appended)
 
     return rows
+
+
+# --- The dashboard, attached --------------------------------------------------------------
+
+
+@pytest.fixture
+def attach(request, transactional_db):
+    """A function: from now on the `homeserver` alias, and processes, read this Synapse as docs/attach.md says."""
+    with ExitStack() as stack:
+
+        def to(world: SynapseWorld) -> None:
+            place = world.lab.database.place
+            url = f"sqlite:///{place}"
+            if world.lab.database.engine == "postgresql":
+                cluster, name = request.getfixturevalue("pg_cluster"), urlsplit(place).path.removeprefix("/")
+                url = databases.create_reader(cluster, name, databases.documented_grants(ROOT / "docs" / "attach.md"))
+            environ = {"HOMESERVER_DATABASE_URL": url, "HOMESERVER_NAME": world.name}
+            stack.enter_context(databases.attached(AttachedHomeserver(environ=environ, owner=place)))
+            ledger.bind()
+
+        yield to

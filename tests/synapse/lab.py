@@ -89,7 +89,7 @@ class Answer:
         return json.loads(self.body)
 
 
-@dataclass
+@dataclass(eq=False)
 class Lab:
     """One server in one folder; it may be stopped and started again."""
 
@@ -162,6 +162,7 @@ class Lab:
             "signing_key": f"ed25519 a_lab {'A' * 43}",
             "media_store_path": str(self.folder / "media"),
             "pid_file": str(self.folder / "synapse.pid"),
+            "log_config": str(self.folder / "log.yaml"),
             "trusted_key_servers": [],
             "suppress_key_server_warning": True,
             "federation_domain_whitelist": list(REMOTE_ORIGINS),
@@ -181,7 +182,14 @@ class Lab:
             "rc_media_create": unlimited,
             "background_updates": {"sleep_enabled": False},  # else a second between the batches
         }
-        (self.folder / "homeserver.yaml").write_text(json.dumps(config))  # JSON is YAML
+        log = {
+            "version": 1,
+            "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+            "root": {"level": "WARNING", "handlers": ["stderr"]},
+        }
+        # JSON is YAML.
+        (self.folder / "homeserver.yaml").write_text(json.dumps(config))
+        (self.folder / "log.yaml").write_text(json.dumps(log))
 
     # --- HTTP -----------------------------------------------------------------------------
 
@@ -229,7 +237,7 @@ class Lab:
 
     # --- Media ----------------------------------------------------------------------------
 
-    def upload(self, content: bytes, *, by: Account, name: str = "picture.png", mime: str = "image/png") -> Mxc:
+    def upload(self, content: bytes, *, by: Account, name: str = "clip.mp4", mime: str = "video/mp4") -> Mxc:
         path = f"/_matrix/media/v3/upload?{urlencode({'filename': name})}"
         return Mxc.parse(self.ask("POST", path, by=by, body=content, mime=mime)["content_uri"])
 
@@ -243,9 +251,9 @@ class Lab:
         row = {
             "media_origin": origin,
             "media_id": mxc.media_id,
-            "media_type": "image/png",
+            "media_type": "video/mp4",
             "created_ts": now,
-            "upload_name": "remote.png",
+            "upload_name": "remote.mp4",
             "media_length": len(content),
             "filesystem_id": file,
             "last_access_ts": now,

@@ -184,4 +184,4 @@ def test_facts_are_those_of_the_upload(world):
 
     assert media.local
     assert (media.uploader, media.media_length) == (world.user_id("mallory"), len(content))
-    assert (media.media_type, media.upload_name) == ("image/png", "picture.png")
+    assert (media.media_type, media.upload_name) == ("video/mp4", "clip.mp4")

@@ -123,7 +123,7 @@ class SampleWorld:
 
 def file(content: bytes) -> File:
     sha256 = hashlib.sha256(content).hexdigest()
-    return File(sha256=sha256, media_length=len(content), upload_name="picture.png")
+    return File(sha256=sha256, media_length=len(content), media_type="video/mp4", upload_name="clip.mp4")
 
 
 # --- Synapse ------------------------------------------------------------------------------
@@ -221,6 +221,25 @@ class SynapseWorld:
         found = self.lab.database.run(POSITION)
         return found[0][0] if found else None
 
+    def changes(self) -> list[tuple[Mxc, bool]]:
+        """The whole feed by the Admin API, page by page."""
+        found, position = [], 0
+        while True:
+            path = f"/_synapse/admin/v1/media/quarantine_changes?from={position}"
+            page = self.lab.ask("GET", path, by=self.admin.account)
+            found += [(Mxc(one["origin"], one["media_id"]), bool(one["quarantined"])) for one in page["changes"]]
+            if page["next_batch"] == position:
+                return found
+            position = page["next_batch"]
+
+    def quarantined(self) -> set[Mxc]:
+        """All that is quarantined now, whoever did it, read from the tables as their owner."""
+        local = self.lab.database.run("SELECT media_id FROM local_media_repository WHERE quarantined_by IS NOT NULL")
+        remote = self.lab.database.run(
+            "SELECT media_origin, media_id FROM remote_media_cache WHERE quarantined_by IS NOT NULL"
+        )
+        return {Mxc(self.name, media_id) for [media_id] in local} | {Mxc(*names) for names in remote}
+
 
 def checked(status: int, answer: Any) -> Any:
     """The answer of the Admin API, or its refusal as the gateway's exception."""
@@ -241,5 +260,5 @@ def eventually(true: Callable[[], bool], *, seconds: float = 10) -> bool:
     while not true():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.02)
+        time.sleep(0.05)
     return True
