@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from quarantine.fields import SHA256
 from quarantine.homeserver import media
 from quarantine.homeserver.media import HomeserverAwayError, Media
 from quarantine.ledger import fetch_items
@@ -61,7 +62,9 @@ class Known:
 
     @property
     def sha256(self) -> str | None:
-        return (self.row and self.row.sha256) or (self.item.sha256 if self.item else None)
+        if self.row and self.row.sha256 and SHA256.fullmatch(self.row.sha256):
+            return self.row.sha256
+        return self.item.sha256 if self.item else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,9 @@ def attached(database: dict[str, Any]) -> dict[str, Any]:
         # Short statements only: the homeserver's own work goes first.
         options = "-c default_transaction_read_only=on -c statement_timeout=10s -c lock_timeout=2s"
         connection = {"options": options, "connect_timeout": 5, "application_name": "quarantine-dashboard"}
+        # A server that lost its power says nothing: notice within half a minute, not two hours.
+        connection |= {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
+        connection |= {"tcp_user_timeout": 30_000}
         connection = database.get("OPTIONS", {}) | connection  # such as sslmode
         return database | {"OPTIONS": connection, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     name = f"file:{quote(database['NAME'])}?mode=ro"

@@ -8,6 +8,7 @@ Both aliases, `default` and `homeserver`, are open to every such test.
 
 import signal
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import hypothesis
@@ -16,9 +17,11 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
 
+from quarantine import ledger
 from tests import browsers, databases, environment
 from tests.databases import ENGINES, AttachedHomeserver, Ledgers
 from tests.postgresql import running_cluster
+from tests.servers import running_server
 
 pytest_plugins = ["tests.no_skips"]
 
@@ -130,6 +133,15 @@ def process_env(transactional_db, engine):
     return build
 
 
+@pytest.fixture(scope="module")
+def server(engine, ledgers, django_db_blocker):
+    """`manage.py serve` on this engine: one for all tests of a module; between them the ledger is emptied under it."""
+    with django_db_blocker.unblock():
+        ledger.bind()
+    with running_server(environment.process_environ(databases.CURRENT)) as server:
+        yield server
+
+
 # --- An attached homeserver ---------------------------------------------------------------
 
 
@@ -150,13 +162,12 @@ def attached_postgresql(transactional_db, pg_cluster, synapse_schema):
 def attached_sqlite(transactional_db, tmp_path, synapse_schema):
     """The `homeserver` alias is a fresh SQLite file (WAL, as Synapse keeps it), opened read-only."""
     file = tmp_path / "synapse.sqlite3"
-    owner = sqlite3.connect(file, autocommit=True)
-    owner.execute("PRAGMA journal_mode=WAL")
-    owner.executescript(synapse_schema)
     environ = {"HOMESERVER_DATABASE_URL": f"sqlite:///{file}", "HOMESERVER_NAME": "matrix.example"}
-    with databases.attached(AttachedHomeserver(environ=environ, owner=str(file))) as homeserver:
-        yield homeserver
-    owner.close()
+    with closing(sqlite3.connect(file, autocommit=True)) as owner:
+        owner.execute("PRAGMA journal_mode=WAL")
+        owner.executescript(synapse_schema)
+        with databases.attached(AttachedHomeserver(environ=environ, owner=str(file))) as homeserver:
+            yield homeserver
 
 
 # --- The browser --------------------------------------------------------------------------

@@ -2,5 +2,6 @@
 import "./copy.js";
 import "./errors.js";
 import "./hotkeys.js";
+import "./live.js";
 import "./local-time.js";
 import "./menus.js";

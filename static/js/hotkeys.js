@@ -1,4 +1,4 @@
-// Keys: / search, j and k move from row to row, Enter opens. Off while typing and with a modifier held.
+// Keys: / search, j and k move from row to row, Enter opens, n shows new rows, p pauses. Off while typing and with a modifier held.
 
 const typing = (element) => element.closest("input, textarea, select, [contenteditable]");
 const current = () => document.querySelector('.row[aria-current="true"]');
@@ -7,6 +7,8 @@ const KEYS = {
   "/": () => document.getElementById("q")?.focus(),
   j: () => move(1),
   k: () => move(-1),
+  n: () => document.querySelector("#new-pill:not([hidden])")?.click(),
+  p: () => document.querySelector("#live:not([hidden]) [data-live-toggle]")?.click(),
   Enter: () => current()?.querySelector("a.name").click(),
 };
 

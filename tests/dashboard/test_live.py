@@ -16,21 +16,11 @@ from quarantine import ledger
 from quarantine.entries import Entry
 from quarantine.models import Ledger, Role, Source, Staff
 from quarantine.mxc import Mxc
-from tests import databases, environment
 from tests.factories import make_staff
-from tests.servers import PATIENCE, running_server
+from tests.servers import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 numbers = count(1)
-
-
-@pytest.fixture(scope="module")
-def server(engine, ledgers, django_db_blocker):
-    """One for all tests on an engine; between them the ledger is emptied under it."""
-    with django_db_blocker.unblock():
-        ledger.bind()
-    with running_server(environment.process_environ(databases.CURRENT)) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,80 @@
+// New rows wait behind the pill. They enter above when asked to, and the row being read stays where it is.
+import { announce } from "./announce.js";
+
+const MOST = 200;
+const parser = new DOMParser();
+const dayName = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+
+export class Waiting {
+  rows = [];
+  tooMany = "";
+
+  constructor({ held }) {
+    this.held = held;
+    this.pill = document.getElementById("new-pill");
+    this.pill.addEventListener("click", () => this.pullIn());
+  }
+
+  get any() {
+    return this.tooMany !== "" || this.rows.length > 0;
+  }
+
+  get words() {
+    if (this.tooMany) return `${this.tooMany} — reload`;
+    return this.rows.length === 1 ? "1 new change" : `${this.rows.length} new changes`;
+  }
+
+  get sentence() {
+    if (this.tooMany) return `${this.tooMany}. Press n to reload.`;
+    return this.rows.length === 1 ? "1 new change is waiting. Press n to show it." : `${this.rows.length} new changes are waiting. Press n to show them.`;
+  }
+
+  take({ name, data }) {
+    if (name === "reset") this.tooMany = data;
+    else if (this.rows.length === MOST) this.tooMany = `More than ${MOST} new changes`;
+    if (this.tooMany) this.rows = [];
+    else this.rows.push(parser.parseFromString(data, "text/html").body.firstElementChild);
+    this.show();
+  }
+
+  /** While held, the pill stays away. */
+  hold(held) {
+    this.held = held;
+    this.show();
+  }
+
+  show() {
+    this.pill.querySelector("[data-new-count]").textContent = this.words;
+    this.pill.hidden = this.held || !this.any;
+    if (this.any && !this.held) announce(() => this.sentence);
+  }
+
+  pullIn() {
+    if (this.tooMany) return location.reload();
+    const reading = document.querySelector("#rows .row");
+    const before = reading?.getBoundingClientRect().top;
+    for (const row of this.rows.splice(0)) enter(row);
+    if (reading) window.scrollBy({ top: reading.getBoundingClientRect().top - before, behavior: "instant" });
+    if (document.activeElement === this.pill) document.querySelector("#rows .row a")?.focus({ preventScroll: true });
+    this.show();
+  }
+}
+
+/** Newest first, under its own day. */
+function enter(row) {
+  const day = row.querySelector("time").dateTime.slice(0, 10);
+  row.classList.add("is-new");
+  (document.querySelector(`#rows [data-day="${day}"]`) ?? begin(day)).querySelector(".rows").prepend(row);
+}
+
+function begin(day) {
+  const section = document.getElementById("day-template").content.firstElementChild.cloneNode(true);
+  const { weekday, day: number, month, year } = Object.fromEntries(dayName.formatToParts(new Date(day)).map(({ type, value }) => [type, value]));
+  section.dataset.day = day;
+  section.querySelector("[data-day-name]").textContent = `${weekday} ${number} ${month} ${year}`;
+  const rows = document.getElementById("rows");
+  rows.querySelectorAll(".day-head b").forEach((name) => name.remove()); // what was "Today" no longer is
+  rows.querySelector(".blank")?.remove();
+  rows.prepend(section);
+  return section;
+}
