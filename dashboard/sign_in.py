@@ -23,7 +23,8 @@ class SignInForm(LoginForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["login"].label = "User name"
-        self.fields["login"].widget.attrs |= {"spellcheck": "false", "autocapitalize": "none", "autofocus": True}
+        self.fields["login"].widget.attrs |= {"spellcheck": "false", "autocapitalize": "none"}
+        self.fields["password" if self.is_bound else "login"].widget.attrs["autofocus"] = True
         dress(self)
 
     def add_prefix(self, field_name: str) -> str:
