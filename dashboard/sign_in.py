@@ -11,8 +11,10 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.forms import ChangePasswordForm, LoginForm
 from allauth.core import context
 from django.forms import Form
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.http import url_has_allowed_host_and_scheme
+
+from quarantine.models import Staff
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +84,12 @@ class StaffAdapter(DefaultAccountAdapter):
         """Leave out what the next page shows anyway; after signing out there is no session to keep it in."""
         if message_template not in {"account/messages/logged_in.txt", "account/messages/logged_out.txt"}:
             super().add_message(request, level, message_template, *args, **kwargs)
+
+    def post_login(self, request: HttpRequest, user: Staff, **details: Any) -> HttpResponse:
+        """Take the occasion to forget sessions that have run out: an index away, and nobody else does it."""
+        request.session.clear_expired()
+        response: HttpResponse = super().post_login(request, user, **details)
+        return response
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         # repr: what was typed may hold line breaks, and a log line must stay one line.
