@@ -7,8 +7,7 @@ whoever pages; everything else narrows the queryset.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
-from functools import cached_property, reduce
-from operator import or_
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,7 +17,8 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import Q
 
 from dashboard import searches, times
-from dashboard.terms import MomentField, NumberField, Read, Term, TermsField, quoted, read_choice, read_number
+from dashboard.filter_kinds import MomentFilter, PositionFilter, TermsFilter, any_of, one_of
+from dashboard.terms import Term, quoted, read_choice, read_number
 from quarantine.fields import SHA256
 from quarantine.models import Cause, ChangeQuerySet, Source, State
 
@@ -26,74 +26,8 @@ SCOPES = {"local": "Local", "remote": "Remote"}
 PAGE_LIMIT = 50
 HIGHEST_PAGE_LIMIT = 200
 MOST_COMPLAINTS = 5
-VERBAL = ("Changed by", "Search")  # labels that need no "is"
 MOMENTS = ("after", "before")
 PAGING = ("cursor", "limit", "since", "raw")
-
-
-def one_of(column: str) -> Callable[[Sequence[Any]], Q]:
-    """Rows whose column holds any of the values."""
-
-    def matches(values: Sequence[Any]) -> Q:
-        return Q(**{column: values[0]}) if len(values) == 1 else Q(**{f"{column}__in": values})
-
-    return matches
-
-
-def any_of(match: Callable[[Any], Q]) -> Callable[[Sequence[Any]], Q]:
-    """Rows that match any of the values."""
-    return lambda values: reduce(or_, map(match, values))
-
-
-class TermsFilter(django_filters.Filter):
-    """Any of the wanted values, none of the excluded ones."""
-
-    field_class = TermsField
-
-    def __init__(
-        self,
-        *,
-        label: str,
-        matches: Callable[[Sequence[Any]], Q],
-        read: Read[Any] = str,
-        names: dict[str, str] | None = None,
-    ) -> None:
-        super().__init__(label=label, read=read)
-        self.matches = matches
-        self.names = names or {}
-
-    def filter(self, changes: ChangeQuerySet, terms: Sequence[Term[Any]]) -> ChangeQuerySet:
-        wanted = [term.value for term in terms if not term.excluded]
-        excluded = [term.value for term in terms if term.excluded]
-        if wanted:
-            changes = changes.filter(self.matches(wanted))
-        return changes.exclude(self.matches(excluded)) if excluded else changes
-
-    @property
-    def asks(self) -> str:
-        return self.label if self.label in VERBAL else f"{self.label} is"
-
-    def named(self, term: Term[Any]) -> str:
-        """The value as people call it."""
-        return self.names.get(term.text, term.text)
-
-
-class PositionFilter(django_filters.Filter):
-    """A number that narrows nothing here: whoever pages applies it."""
-
-    field_class = NumberField
-
-    def filter(self, changes: ChangeQuerySet, value: int | None) -> ChangeQuerySet:
-        return changes
-
-
-class MomentFilter(django_filters.Filter):
-    """Narrows in ChangeFilter, together with its counterpart, as a range of positions."""
-
-    field_class = MomentField
-
-    def filter(self, changes: ChangeQuerySet, value: datetime | None) -> ChangeQuerySet:
-        return changes
 
 
 def choice(label: str, names: dict[str, str], matches: Callable[[Sequence[Any]], Q]) -> TermsFilter:
@@ -245,6 +179,11 @@ class ChangeFilter(django_filters.FilterSet):
         `positions` are added where they are not None: `cursor=…`, `limit=…`.
         """
         return query_string(self.active, positions)
+
+    @property
+    def given_query(self) -> str:
+        """The query string as it was written, mistakes and all, but for blanks."""
+        return urlencode([(name, text) for name, texts in self.data.lists() for text in texts if text.strip()])
 
     @property
     def chips(self) -> Iterator[Chip]:

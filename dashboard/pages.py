@@ -54,7 +54,7 @@ class Search:
     budget: float
 
     def rows(self, wanted: int) -> Found[Change]:
-        return self.run(self.changes.select_related("action", "action__staff"), wanted)
+        return self.run(self.changes.select_related("action"), wanted)
 
     def positions(self, wanted: int) -> Found[int]:
         return self.run(self.changes.values_list("stream_id", flat=True), wanted)

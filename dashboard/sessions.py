@@ -11,8 +11,14 @@ from django.utils import timezone
 
 from quarantine.models import Staff
 
-# In this order: Edge and Opera also call themselves Chrome, and Chrome calls itself Safari.
-BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
+# In this order: Edge and Opera also call themselves Chrome, and nearly all call themselves Safari.
+BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR", "Opera"),
+    ("Firefox|FxiOS", "Firefox"),
+    ("Chrom|CriOS", "Chrome"),
+    ("Safari", "Safari"),
+)
 SYSTEMS = (
     ("Android", "Android"),
     ("iPhone|iPad", "iOS"),
@@ -68,4 +74,4 @@ def browser_name(user_agent: str) -> str:
 
 
 def first_match(names: tuple[tuple[str, str], ...], user_agent: str) -> str:
-    return next((name for pattern, name in names if re.search(rf"\b(?:{pattern})\b", user_agent)), "")
+    return next((name for pattern, name in names if re.search(pattern, user_agent)), "")

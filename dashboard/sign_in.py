@@ -11,8 +11,10 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.forms import ChangePasswordForm, LoginForm
 from allauth.core import context
 from django.forms import Form
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.http import url_has_allowed_host_and_scheme
+
+from quarantine.models import Staff
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +25,8 @@ class SignInForm(LoginForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["login"].label = "User name"
-        self.fields["login"].widget.attrs |= {"spellcheck": "false", "autocapitalize": "none", "autofocus": True}
+        self.fields["login"].widget.attrs |= {"spellcheck": "false", "autocapitalize": "none"}
+        self.fields["password" if self.is_bound else "login"].widget.attrs["autofocus"] = True
         dress(self)
 
     def add_prefix(self, field_name: str) -> str:
@@ -81,6 +84,12 @@ class StaffAdapter(DefaultAccountAdapter):
         """Leave out what the next page shows anyway; after signing out there is no session to keep it in."""
         if message_template not in {"account/messages/logged_in.txt", "account/messages/logged_out.txt"}:
             super().add_message(request, level, message_template, *args, **kwargs)
+
+    def post_login(self, request: HttpRequest, user: Staff, **details: Any) -> HttpResponse:
+        """Take the occasion to forget sessions that have run out: an index away, and nobody else does it."""
+        request.session.clear_expired()
+        response: HttpResponse = super().post_login(request, user, **details)
+        return response
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         # repr: what was typed may hold line breaks, and a log line must stay one line.

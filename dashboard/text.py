@@ -10,6 +10,7 @@ import unicodedata
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+WHOLE = 20  # characters of a name that fit everywhere
 TAIL = 7  # characters of a name that stay whatever is cut: enough for an extension
 # Drawn as nothing or as a blank, though Unicode doesn't count them among the format characters.
 BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
@@ -53,16 +54,18 @@ def plain(text: str) -> str:
 
 
 def file_name(name: str) -> SafeString:
-    """The name as HTML of two parts, of which the page shortens only the first."""
-    if any(is_hidden(char) or unicodedata.bidirectional(char) in RIGHT_TO_LEFT for char in name):
-        # Order decides the meaning here: it can't be taken apart, only cut once and for all.
+    """The name as HTML of two parts, of which the page shortens only the first; or of one."""
+    if len(name) <= WHOLE or any(is_hidden(char) or unicodedata.bidirectional(char) in RIGHT_TO_LEFT for char in name):
+        # Where order decides the meaning, it can't be taken apart, only cut once and for all.
         return format_html('<span class="ell"><bdi>{}</bdi></span>', visible(cut_middle(name, 48)))
     head, tail = split_tail(name)
     return format_html("<span><bdi>{}</bdi></span><span>{}</span>", head, tail)
 
 
 def identifier(text: str, tail: int = 6) -> SafeString:
-    """An id as HTML of two parts, of which the page shortens only the first."""
+    """An id as HTML of two parts, of which the page shortens only the first; or of one."""
+    if len(text) <= WHOLE:
+        return format_html('<span class="ell"><bdi dir="ltr">{}</bdi></span>', visible(text))
     head, rest = split_tail(text, tail)
     return format_html('<span><bdi dir="ltr">{}</bdi></span><span>{}</span>', visible(head), visible(rest))
 

@@ -49,6 +49,11 @@ class Menu:
     moments: dict[str, str] = field(default_factory=dict)
 
     @property
+    def open_ended(self) -> bool:
+        """Whether values can be typed."""
+        return any(group.placeholder for group in self.groups)
+
+    @property
     def number(self) -> int:
         """How many of its filters are active."""
         return sum(group.number for group in self.groups) + sum(map(bool, self.moments.values()))

@@ -26,6 +26,7 @@ async def respond(send: Send, *, status: int, text: str, extra: Mapping[str, str
         "Content-Type": "text/plain; charset=utf-8",
         "Content-Length": str(len(body)),
         "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
     }
     await start(send, status=status, headers=(headers | dict(extra or {})).items())
     await send_body(send, body)

@@ -37,11 +37,6 @@ COLOUR = re.compile(
 )
 
 
-def arrived(found) -> None:
-    if not found:
-        pytest.skip("Nothing of the kind is there yet.")
-
-
 # --- Imports ------------------------------------------------------------------------------
 
 
@@ -131,7 +126,7 @@ def test_templates_keep_to_the_policy(pattern):
     templates = files("*.html", "templates")
     wrong = [f"{named(file)}:{line}" for file in templates for line in lines_matching(file.read_text(), pattern)]
 
-    arrived(templates)
+    assert templates
     assert not wrong
 
 
@@ -153,14 +148,14 @@ def test_templates_are_laid_out_alike():
     wrong = [f"{named(file)}:{line}" for file in templates for line in lines_matching(file.read_text(), uneven)]
     wrong += [named(file) for file in templates if not re.search(r"\S\n\Z", file.read_text())]
 
-    arrived(templates)
+    assert templates
     assert not wrong
 
 
 def test_templates_compile():
     names = [named(file).removeprefix("templates/") for file in files("*.html", "templates")]
 
-    arrived(names)
+    assert names
     assert [engines["django"].get_template(name).template.name for name in names] == names
 
 
@@ -168,7 +163,7 @@ def test_each_page_has_one_heading():
     pages = [file for file in files("*.html", "templates") if is_page(file)]
     wrong = {named(file) for file in pages if file.read_text().count("<h1") != 1}
 
-    arrived(pages)
+    assert pages
     assert not wrong
 
 
@@ -181,7 +176,7 @@ def test_colours_are_written_in_the_tokens_alone():
     sheets = [file for file in files("*.css", "static/css") if file.name != "tokens.css"]
     wrong = [f"{named(file)}: {value}" for file in sheets for value in css_values(file) if COLOUR.search(value)]
 
-    arrived(sheets)
+    assert sheets
     assert not wrong
 
 
@@ -194,7 +189,7 @@ def test_every_rule_is_in_a_layer():
     sheets = [file for file in files("*.css", "static/css") if file.name != "tokens.css"]
     wrong = [named(file) for file in sheets if not re.match(r"(?:\s|/\*.*?\*/)*@layer ", file.read_text(), re.DOTALL)]
 
-    arrived(sheets)
+    assert sheets
     assert not wrong
 
 
@@ -203,7 +198,7 @@ def test_scripts_build_no_markup_and_no_code():
     scripts = files("*.js", "static/js")
     wrong = [f"{named(file)}:{line}" for file in scripts for line in lines_matching(file.read_text(), pattern)]
 
-    arrived(scripts)
+    assert scripts
     assert not wrong
 
 

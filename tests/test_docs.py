@@ -2,18 +2,10 @@
 
 import re
 
-import pytest
-
 from tests.environment import ROOT, declared_variables
 from tests.tree import PACKAGES, files
 
 README = ROOT / "README.md"
-
-
-@pytest.fixture(autouse=True)
-def _arrived():
-    if not README.exists():
-        pytest.skip("README.md is not there yet.")
 
 
 def documents() -> str:

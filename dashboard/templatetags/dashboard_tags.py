@@ -1,9 +1,12 @@
 """Formatting for templates; nothing here asks a database."""
 
+from functools import cache
+from typing import cast
 from urllib.parse import urlencode
 
 from django import template
 from django.conf import settings
+from django.template.loader import get_template
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import format_html
@@ -36,11 +39,19 @@ register.filter("from_ms", times.from_ms)
 
 
 @register.simple_tag
+@cache
 def icon(name: str, extra: str = "") -> SafeString:
     """A symbol of the sprite. Decoration: the word beside it says the same."""
     css = f"icon {extra}".strip()
     sprite = static("icons.svg")
     return format_html('<svg class="{}" aria-hidden="true"><use href="{}#i-{}"></use></svg>', css, sprite, name)
+
+
+@register.simple_tag
+@cache
+def stylesheets() -> SafeString:
+    """Links to every style sheet: made once, because their names change only with the code."""
+    return cast("SafeString", get_template("_stylesheets.html").render())
 
 
 @register.simple_tag

@@ -64,6 +64,5 @@ def canonical_url(request: HtmxRequest, filters: ChangeFilter, query: str) -> st
     """The address to show for these results; a refreshed summary leaves it alone."""
     if request.htmx.target != "results":
         return None
-    if not filters.is_valid():
-        return request.get_full_path()
-    return reverse("timeline") + (f"?{query}" if query else "")
+    shown = query if filters.is_valid() else filters.given_query
+    return reverse("timeline") + (f"?{shown}" if shown else "")

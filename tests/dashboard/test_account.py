@@ -65,6 +65,27 @@ def test_each_session_is_listed_newest_first(client):
     assert sessions_shown(here) == [("Chrome on Windows", "2001:db8::1"), ("Firefox on Linux", "192.0.2.7")]
 
 
+@pytest.mark.parametrize(
+    ("browser", "name"),
+    [
+        (f"{CHROME} Edg/140.0.0.0", "Edge on Windows"),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 HeadlessChrome/140.0.0.0 Safari/537.36",
+            "Chrome on Linux",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Safari/604",
+            "Safari on iOS",
+        ),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 15_0) AppleWebKit/605 Version/18.0 Safari/605", "Safari on macOS"),
+        ("curl/8.5.0", "curl/8.5.0"),
+        ("", "Unknown browser"),
+    ],
+)
+def test_a_browser_is_named_in_words(browser, name):
+    assert sessions_shown(signed_in(browser=browser)) == [(name, "192.0.2.7")]
+
+
 def test_the_page_says_which_session_is_this_one():
     page = signed_in().get("/account/").text
 
@@ -195,6 +216,7 @@ def test_a_new_password_ends_every_other_session():
     answer = change_password(here)
 
     assert answer.headers["Location"] == "/account/"
+    assert "Every other session of yours has ended." in here.get("/account/").text
     assert Staff.objects.get().check_password(NEW_PASSWORD)
     assert [may_read(here), may_read(other)] == [True, False]
     assert not Session.objects.filter(session_key=others_key).exists()

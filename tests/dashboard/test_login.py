@@ -7,6 +7,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
 from quarantine.staff import disable_staff
 from tests.dashboard.people import PASSWORD, sign_in
@@ -84,6 +85,17 @@ def test_signing_in_changes_the_session_key(client, anna):
     sign_in(client)
 
     assert client.session.session_key != before
+
+
+def test_signing_in_forgets_sessions_that_have_run_out(client, anna):
+    old, other = Client(), Client()
+    for browser in (old, other):
+        sign_in(browser)
+    Session.objects.filter(session_key=old.session.session_key).update(expire_date=timezone.now())
+
+    sign_in(client)
+
+    assert set(Session.objects.values_list("pk", flat=True)) == {other.session.session_key, client.session.session_key}
 
 
 # --- Nobody learns which accounts there are -----------------------------------------------

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.cache import cache
+from django.db import connections
 from django.test import Client
 
 from tests.dashboard.people import sign_in
@@ -79,6 +81,23 @@ def test_those_who_get_in_are_not_counted():
 
     assert [sign_in(Client()).status_code for _ in range(5)] == [302] * 5
     assert attempts(2) == [422, 429]
+
+
+def attempt(_number):
+    try:
+        return sign_in(Client(), password="wrong").status_code
+    finally:
+        connections.close_all()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_attempts_at_the_same_time_are_each_counted():
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(attempt, range(24)))
+
+    # Who waits too long to be counted is refused: there may be fewer than ten, never more.
+    assert set(statuses) == {422, 429}
+    assert statuses.count(422) <= 10
 
 
 ATTEMPTS = """

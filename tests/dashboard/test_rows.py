@@ -201,6 +201,7 @@ def test_letters_of_every_script_stay_as_they_are(text):
 
 
 def test_a_long_name_keeps_its_end():
+    assert file_name("short.png") == '<span class="ell"><bdi>short.png</bdi></span>'
     assert file_name("a-very-long-name.final.png") == "<span><bdi>a-very-long-name.fi</bdi></span><span>nal.png</span>"
     assert cut_middle("x" * 100 + ".tar.gz", 30).endswith("…xxxxx.tar.gz")
 

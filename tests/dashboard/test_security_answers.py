@@ -1,10 +1,13 @@
 """What every answer carries, whatever kind it is; and what none gives away."""
 
+import asyncio
+
 import pytest
 from django.core.cache import cache
 from django.templatetags.static import static
 from django.test import Client
 
+from dashboard.wire import respond
 from tests.dashboard.people import sign_in
 from tests.dashboard.refusing_urls import SECRET
 from tests.environment import settings_with
@@ -117,6 +120,19 @@ def test_static_files_are_guarded_and_kept(client):
     assert "immutable" in answer.headers["Cache-Control"]
     assert "Access-Control-Allow-Origin" not in answer.headers
     assert not answer.cookies
+
+
+def test_answers_without_django_are_not_guessed_at_or_stored():
+    messages = []
+
+    async def send(message):
+        messages.append(message)
+
+    asyncio.run(respond(send, status=413, text="Too large."))
+
+    headers = dict(messages[0]["headers"])
+    assert (headers[b"x-content-type-options"], headers[b"cache-control"]) == (b"nosniff", b"no-store")
+    assert headers[b"content-type"] == b"text/plain; charset=utf-8"
 
 
 # --- HTTPS --------------------------------------------------------------------------------

@@ -229,7 +229,7 @@ def test_a_swap_names_the_canonical_address(client):
 
     assert answer["HX-Push-Url"] == "/?state=quarantined&state=released&cursor=2"
     assert client.get("/?q=", headers=RESULTS)["HX-Push-Url"] == "/"
-    assert client.get("/?state=banana", headers=RESULTS)["HX-Push-Url"] == "/?state=banana"
+    assert client.get("/?by=&state=banana&q=", headers=RESULTS)["HX-Push-Url"] == "/?state=banana"
 
 
 def test_the_summary_renews_itself_and_leaves_the_address_alone(client):

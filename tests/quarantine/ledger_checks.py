@@ -1,11 +1,21 @@
-"""What must be true of any ledger, whoever wrote it and however they died."""
+"""What must be true of any ledger, whoever wrote it and however they died; and entries to write it with."""
 
 from contextlib import contextmanager
 from itertools import pairwise
 
 from django.db import connections, transaction
 
-from quarantine.models import Change, Ledger, MediaItem, State
+from quarantine.entries import Entry
+from quarantine.models import Change, Ledger, MediaItem, Source, State
+from quarantine.mxc import Mxc
+
+
+def an_entry(media_id="abc", quarantined=True, *, origin="matrix.example", source=Source.FEED, **facts):
+    return Entry(mxc=Mxc(origin, media_id), quarantined=quarantined, source=source, **facts)
+
+
+def rows(*fields):
+    return list(Change.objects.order_by("stream_id").values_list(*fields))
 
 
 def assert_sound():

@@ -1,6 +1,5 @@
 """The gate on both databases: what it refuses, keeps, and never does by halves."""
 
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,14 +10,13 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from quarantine import ledger
-from quarantine.entries import Entry
 from quarantine.feed import FeedCursor, NewGeneration
 from quarantine.fold import LedgerError
 from quarantine.ledger import CursorMovedError, WrongHomeserverError
 from quarantine.models import Action, Cause, Change, Intent, Ledger, MediaItem, OpenHole, Source, Staff, Verb
 from quarantine.mxc import Mxc
 from tests import databases
-from tests.quarantine.ledger_checks import assert_sound
+from tests.quarantine.ledger_checks import an_entry, assert_sound, rows
 
 pytestmark = pytest.mark.django_db
 
@@ -42,10 +40,6 @@ class Refusing:
         raise CursorMovedError
 
 
-def an_entry(media_id="abc", quarantined=True, *, origin="matrix.example", source=Source.FEED, **facts):
-    return Entry(mxc=Mxc(origin, media_id), quarantined=quarantined, source=source, **facts)
-
-
 def a_row(feed_id, media_id="abc", quarantined=True, **facts):
     return an_entry(media_id, quarantined, feed_generation=1, feed_id=feed_id, **facts)
 
@@ -57,10 +51,6 @@ def a_cursor(before, after, **moves):
 def everything():
     """All rows of the ledger, to compare before and after."""
     return [list(model.objects.order_by("pk").values()) for model in (Ledger, Change, MediaItem, OpenHole)]
-
-
-def rows(*fields):
-    return list(Change.objects.order_by("stream_id").values_list(*fields))
 
 
 # --- Bound to one homeserver --------------------------------------------------------------
@@ -355,109 +345,6 @@ def test_the_first_of_two_intents_is_the_one(intent):
     ledger.append([a_row(11, quarantined_by=TOKEN_USER)])
 
     assert rows("changed_by") == [("tom",)]
-
-
-# --- Rows of strangers --------------------------------------------------------------------
-
-
-HOSTILE = [
-    {"media_type": "image/" + "x" * 10_240},
-    {"upload_name": "\U0001f4a9" * 10_240, "uploader": "\U0001f4a9" * 10_240},
-    {"upload_name": "a\x00b", "media_type": "\x00", "uploader": "\x00", "changed_by": "\x00", "quarantined_by": "\x00"},
-    {"upload_name": "\ud800", "media_type": "\udfff/\udfff", "uploader": "\udc80", "changed_by": "\ud800"},
-    {"upload_name": BIDI, "media_type": BIDI, "uploader": BIDI},
-    {"media_length": -1},
-    {"media_length": 2**63},
-    {"media_length": 10**40},
-    {"sha256": "not a hash"},
-    {"sha256": "\x00" * 64},
-    {"not_before": datetime(1, 1, 1, tzinfo=UTC)},
-    {"not_before": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)},
-]
-HOSTILE_IDS = [
-    "i" * 10_240,
-    "i" * 10_239 + "j",
-    "\x00",
-    "\ud800",
-    "\udfff",
-    BIDI,
-    "\U0001f4a9" * 10_240,
-    "",
-    "'; --",
-    "%00",
-]
-
-
-def test_no_row_of_strangers_stops_the_ledger(bound):
-    entries = [an_entry(f"m{number}", **facts) for number, facts in enumerate(HOSTILE)]
-    entries += [an_entry(media_id, origin=origin) for media_id in HOSTILE_IDS for origin in HOSTILE_IDS]
-
-    assert ledger.append(entries).recorded == len(HOSTILE) + len(HOSTILE_IDS) ** 2
-    assert ledger.append(entries).repeated == len(entries)
-    released = [Entry(mxc=entry.mxc, quarantined=False, source=Source.FEED) for entry in entries]
-    assert ledger.append(released).recorded == len(entries)
-    assert_sound()
-
-
-def test_what_was_changed_to_be_stored_is_flagged(bound):
-    ledger.append([an_entry("i" * 10_240), an_entry("plain", upload_name="\x00"), an_entry(BIDI, upload_name=BIDI)])
-
-    assert rows("cut") == [(True,), (True,), (False,)]
-    assert list(MediaItem.objects.order_by("stream_id").values_list("cut", flat=True)) == [True, False, False]
-
-
-def test_a_refused_row_stands_alone_and_is_stored_minimally(bound, refused_name):
-    entries = [an_entry(f"m{number}", upload_name="fine.png", sha256=HASH) for number in range(10)]
-    entries[6] = an_entry("m6", upload_name=refused_name, sha256=HASH, uploader="@m:spam.example", media_length=5)
-
-    assert ledger.append(entries, cursor=a_cursor(0, 4)).recorded == 10
-
-    whole = ("fine.png", HASH, False)
-    minimal = ("", None, True)
-    assert rows("upload_name", "sha256", "cut") == [whole] * 6 + [minimal] + [whole] * 3
-    bare = Change.objects.get(media_id="m6")
-    assert (bare.quarantined, bare.uploader, bare.media_length, bare.source) == (True, "", None, Source.FEED)
-    assert_sound()
-
-
-@pytest.fixture
-def refused_name(engine):
-    """A name that passes all we check, in a database that refuses it."""
-    if engine == "postgresql":
-        refuse_on_postgresql("quarantine_change", "upload_name", "refused")
-        yield "refused"
-        return
-    limit = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 2_000)
-    yield "é" * 1_024
-    connection.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limit)
-
-
-def refuse_on_postgresql(table, column, value):
-    """Until the test's transaction is rolled back."""
-    with connection.cursor() as db:
-        db.execute(
-            f"""
-            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'data_exception'; END $$;
-            CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW
-            WHEN (NEW.{column} = '{value}') EXECUTE FUNCTION refuse()
-            """
-        )
-
-
-@pytest.mark.postgresql
-@pytest.mark.parametrize("table", ["quarantine_change", "quarantine_mediaitem"])
-def test_a_refused_uploader_stops_neither_the_change_nor_its_media(bound, table):
-    refuse_on_postgresql(table, "uploader", "refused")
-    entries = [an_entry(f"m{number}", uploader="@m:spam.example", sha256=HASH) for number in range(5)]
-    entries[1] = an_entry("m1", uploader="refused", sha256=HASH)
-
-    assert ledger.append(entries).recorded == 5
-
-    model = Change if table == "quarantine_change" else MediaItem
-    stored = model.objects.order_by("stream_id").values_list("uploader", "sha256")
-    assert list(stored) == [("@m:spam.example", HASH), ("", None)] + [("@m:spam.example", HASH)] * 3
-    assert_sound()
 
 
 # --- Waking readers -----------------------------------------------------------------------
