@@ -13,7 +13,8 @@ from typing import Any
 from django.db import connection
 
 from dashboard.change_json import change_json
-from dashboard.filters import ChangeFilter, PositionFilter
+from dashboard.filter_kinds import PositionFilter
+from dashboard.filters import ChangeFilter
 from quarantine.models import Change, ChangeQuerySet
 
 CSV, JSON, NDJSON = "csv", "json", "ndjson"
