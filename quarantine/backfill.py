@@ -22,9 +22,8 @@ from quarantine.follow import Follower
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.homeserver.router import ALIAS
 from quarantine.ledger import Appended
-from quarantine.models import Ledger, Leg, MediaItem, OpenHole, Role, Run, Source, Staff, State
+from quarantine.models import Ledger, Leg, MediaItem, OpenHole, Run, Source, State
 from quarantine.mxc import Mxc
-from quarantine.staff import require
 from quarantine.walk import Pace, Walker, Window
 
 BATCH = 500  # candidates confirmed at once: the ledger's lock is held for 74 ms at most
@@ -256,32 +255,6 @@ class Job:
             interrupted=not all(leg.done for leg in legs),
             drift=self.drift,
         )
-
-
-def ask(kind: Run.Kind, *, staff: Staff) -> Run:
-    """Have the process that follows begin a run, or go on with the unfinished one. Admins only: NotAllowedError."""
-    require(staff, Role.ADMIN)
-    over = Leg.Over.values if kind is Run.Kind.AUDIT else TABLES
-    now = datetime.now(UTC)
-    with transaction.atomic():
-        run = Run.objects.unfinished().filter(kind=kind).order_by("-pk").first()
-        if run is None or not run.covers(over):
-            run = Run.objects.create(
-                kind=kind, status=Run.Status.REQUESTED, started_at=now, updated_at=now, staff=staff
-            )
-            Leg.objects.bulk_create([Leg(run=run, over=each) for each in over])
-        elif run.status != Run.Status.RUNNING or run.is_silent(now):
-            run.status, run.pause_asked, run.updated_at = Run.Status.REQUESTED, False, now
-            run.save(update_fields=["status", "pause_asked", "updated_at"])
-    return run
-
-
-def pause(run: Run, *, staff: Staff) -> None:
-    """Have a run stop where it is; it can go on later. Admins only: NotAllowedError."""
-    require(staff, Role.ADMIN)
-    waiting = Run.objects.filter(pk=run.pk, status=Run.Status.REQUESTED)
-    if not waiting.update(status=Run.Status.STOPPED):
-        Run.objects.filter(pk=run.pk, status=Run.Status.RUNNING).update(pause_asked=True)
 
 
 def in_batches(windows: list[Window]) -> Iterator[list[Window]]:

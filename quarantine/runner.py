@@ -10,19 +10,46 @@ import time as clock
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import DatabaseError, InterfaceError, connections, transaction
 
-from quarantine.backfill import Job
+from quarantine.backfill import TABLES, Job
 from quarantine.fold import LedgerError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.locks import only_one
-from quarantine.models import Leg, Run
+from quarantine.models import Leg, Role, Run, Staff
+from quarantine.staff import require
 from quarantine.walk import Pace
 
 logger = logging.getLogger(__name__)
 
 GENTLE = Pace(rest=0.5)
 LOOK_EVERY = 2.0  # seconds
+
+
+def ask(kind: Run.Kind, *, staff: Staff) -> Run:
+    """Have the process that follows begin a run, or go on with the unfinished one. Admins only: NotAllowedError."""
+    require(staff, Role.ADMIN)
+    over = Leg.Over.values if kind is Run.Kind.AUDIT else TABLES
+    now = datetime.now(UTC)
+    with transaction.atomic():
+        run = Run.objects.unfinished().filter(kind=kind).order_by("-pk").first()
+        if run is None or not run.covers(over):
+            run = Run.objects.create(
+                kind=kind, status=Run.Status.REQUESTED, started_at=now, updated_at=now, staff=staff
+            )
+            Leg.objects.bulk_create([Leg(run=run, over=each) for each in over])
+        elif run.status != Run.Status.RUNNING or run.is_silent(now):
+            run.status, run.pause_asked, run.updated_at = Run.Status.REQUESTED, False, now
+            run.save(update_fields=["status", "pause_asked", "updated_at"])
+    return run
+
+
+def pause(run: Run, *, staff: Staff) -> None:
+    """Have a run stop where it is; it can go on later. Admins only: NotAllowedError."""
+    require(staff, Role.ADMIN)
+    waiting = Run.objects.filter(pk=run.pk, status=Run.Status.REQUESTED)
+    if not waiting.update(status=Run.Status.STOPPED):
+        Run.objects.filter(pk=run.pk, status=Run.Status.RUNNING).update(pause_asked=True)
 
 
 @dataclass

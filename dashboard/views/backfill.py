@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.http import render_page
 from dashboard.views.account import StaffRequest
-from quarantine import backfill as core
+from quarantine import runner
 from quarantine.models import Leg, Role, Run
 from quarantine.staff import require
 
@@ -75,12 +75,12 @@ def backfill(request: StaffRequest) -> HttpResponse:
 
 @require_POST
 def start_run(request: StaffRequest, kind: str) -> HttpResponse:
-    core.ask(Run.Kind(kind), staff=request.user)
+    runner.ask(Run.Kind(kind), staff=request.user)
     return redirect("backfill")
 
 
 @require_POST
 def pause_run(request: StaffRequest, number: int) -> HttpResponse:
     require(request.user, Role.ADMIN)  # before anybody learns which runs there are
-    core.pause(get_object_or_404(Run, pk=number), staff=request.user)
+    runner.pause(get_object_or_404(Run, pk=number), staff=request.user)
     return redirect("backfill")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from quarantine import backfill
+from quarantine import runner
 from quarantine.backfill import Job
 from quarantine.models import Leg, Role, Run
 from quarantine.runner import Runner
@@ -47,7 +47,7 @@ def test_only_admins_are_let_in(client, role, method, path):
 
 def test_the_core_refuses_too(db):
     with pytest.raises(NotAllowedError):
-        backfill.ask(Run.Kind.BACKFILL, staff=make_staff("mod", role=Role.MODERATOR))
+        runner.ask(Run.Kind.BACKFILL, staff=make_staff("mod", role=Role.MODERATOR))
 
 
 def test_before_any_run_it_says_what_there_is_to_do(client, admin):
@@ -104,7 +104,7 @@ def test_start_asks_once_and_go_on_resumes_the_same_run(client, admin):
 
 
 def test_pausing_a_waiting_run_stops_it_and_a_running_one_is_asked(client, admin):
-    waiting = backfill.ask(Run.Kind.BACKFILL, staff=admin)
+    waiting = runner.ask(Run.Kind.BACKFILL, staff=admin)
     client.post(f"/backfill/{waiting.pk}/pause/")
     running = make_run()
     client.post(f"/backfill/{running.pk}/pause/")
@@ -123,11 +123,11 @@ def test_what_is_not_there_is_not_found(client, admin, path):
 @pytest.mark.django_db(transaction=True)
 def test_the_follower_begins_what_was_asked_for(admin):
     make_local_media("bad", quarantined_by="@mod:matrix.example")
-    run = backfill.ask(Run.Kind.BACKFILL, staff=admin)
-    runner = Runner(threading.Event())
+    run = runner.ask(Run.Kind.BACKFILL, staff=admin)
+    beside = Runner(threading.Event())
 
-    runner.tick()
-    runner.thread.join(timeout=30)
+    beside.tick()
+    beside.thread.join(timeout=30)
 
     run.refresh_from_db()
     assert run.status == Run.Status.FINISHED
@@ -137,13 +137,13 @@ def test_the_follower_begins_what_was_asked_for(admin):
 @pytest.mark.django_db(transaction=True)
 def test_a_paused_run_stops_and_goes_on_when_asked_again(admin):
     make_local_media("bad", quarantined_by="@mod:matrix.example")
-    run = backfill.ask(Run.Kind.BACKFILL, staff=admin)
+    run = runner.ask(Run.Kind.BACKFILL, staff=admin)
     Run.objects.update(status=Run.Status.RUNNING)
     job = Job(kind=Run.Kind.BACKFILL, over=["local", "remote"], stop=threading.Event())
-    job.resume = lambda _now: backfill.pause(run, staff=admin)  # somebody clicks the moment it begins
+    job.resume = lambda _now: runner.pause(run, staff=admin)  # somebody clicks the moment it begins
 
     first = job.go()
-    backfill.ask(Run.Kind.BACKFILL, staff=admin)
+    runner.ask(Run.Kind.BACKFILL, staff=admin)
     second = Job(kind=Run.Kind.BACKFILL, over=["local", "remote"], stop=threading.Event()).go()
 
     assert first.interrupted

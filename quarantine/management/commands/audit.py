@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from quarantine.management.commands._walking import WalkingCommand, tables
+from quarantine.management.walking import WalkingCommand, tables
 from quarantine.models import Leg, Run
 
 DRIFT = 2
