@@ -180,6 +180,12 @@ def test_missing_grant_is_waited_for(homeserver, lines):
 # --- The ledger's database ----------------------------------------------------------------
 
 
+def recorded(url):
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT feed_id FROM quarantine_change ORDER BY stream_id").fetchall()
+    return [feed_id for (feed_id,) in rows]
+
+
 @pytest.mark.sqlite
 def test_follower_and_standby_outlive_a_restart_of_the_ledger(machine, synapse_on_postgresql, process_env):
     machine.start()
@@ -187,16 +193,11 @@ def test_follower_and_standby_outlive_a_restart_of_the_ledger(machine, synapse_o
     env = process_env(DATABASE_URL=url)
     subprocess.run([sys.executable, "manage.py", "shell", "--no-imports", "-c", PREPARE], cwd=ROOT, env=env, check=True)
 
-    def recorded():
-        with psycopg.connect(url) as connection:
-            rows = connection.execute("SELECT feed_id FROM quarantine_change ORDER BY stream_id").fetchall()
-        return [feed_id for (feed_id,) in rows]
-
     with ExitStack() as stack:
         both = [stack.enter_context(follower(env, "--interval", "0.05")) for _ in range(2)]
         eventually(lambda: any(process.logged("standing by") for process in both))
         synapse_on_postgresql.quarantine(2, "abc")
-        eventually(lambda: recorded() == [2])
+        eventually(lambda: recorded(url) == [2])
         machine.stop()
         for process in both:
             process.wait_for("ledger database is away")
@@ -204,7 +205,7 @@ def test_follower_and_standby_outlive_a_restart_of_the_ledger(machine, synapse_o
         machine.start()
         for process in both:
             process.wait_for(BACK)
-        eventually(lambda: recorded() == [2, 3])
+        eventually(lambda: recorded(url) == [2, 3])
         statuses = [process.stop() for process in both]
 
     assert statuses == [0, 0]

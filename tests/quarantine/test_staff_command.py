@@ -84,10 +84,10 @@ def test_bad_usage_is_exit_2(staff, arguments):
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize(
-    "url", ["sqlite:////nowhere/ledger.sqlite3", "sqlite:///:memory:", "postgres://nobody:hunter2@127.0.0.1:1/ledger"]
+    "place", ["nowhere/ledger.sqlite3", "empty.sqlite3", "postgres://nobody:hunter2@127.0.0.1:1/ledger"]
 )
-def test_a_database_that_is_not_there_is_a_sentence(staff, url):
-    run = staff("list", DATABASE_URL=url)
+def test_a_database_that_is_not_there_is_a_sentence(staff, tmp_path, place):
+    run = staff("list", DATABASE_URL=place if "://" in place else f"sqlite:///{tmp_path / place}")
 
     assert run.returncode == 1
     assert run.stderr.decode().startswith("CommandError: The ledger's database can't be used: ")
