@@ -1,0 +1,197 @@
+"""Whatever happens in whatever order: the ledger is the fold of its changes, tells no untruth, and ends up right."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, multiple, rule, run_state_machine_as_test
+
+from quarantine import feed, ledger, look
+from quarantine.entries import clean_mxc
+from quarantine.homeserver import media
+from quarantine.homeserver.feed import FIRST, Reader
+from quarantine.ledger import CursorMovedError
+from quarantine.models import Cause, Change, MediaItem, Source, State
+from quarantine.mxc import Mxc
+from quarantine.sweep import Sweep
+from tests.quarantine.ledger_checks import assert_sound, undone
+from tests.quarantine.made_up_homeserver import MadeUpHomeserver
+
+HERE, FAR = "matrix.example", "far.example"
+HOSTILE = Mxc(FAR, "x" * 300 + "\x00")
+MEDIA = [*(Mxc(HERE, f"local-{number}") for number in range(5)), Mxc(FAR, "one"), Mxc(FAR, "two"), HOSTILE]
+HASHES = ["a" * 64, "b" * 64, None]
+ACTORS = ["@ann:matrix.example", "@bob:matrix.example"]
+
+some_media = st.sampled_from(MEDIA)
+somebody = st.sampled_from(ACTORS)
+
+
+class ImpatientReader(Reader):
+    """Passes every hole at once, as a minute's patience does on PostgreSQL; on SQLite there are none."""
+
+    def __init__(self, meanwhile=None):
+        super().__init__()
+        self.meanwhile = meanwhile  # what another process does between our reading and our recording
+
+    def read(self, *, after, limit):
+        prefix = super().read(after=after, limit=limit)
+        if self.meanwhile:
+            self.meanwhile()
+        taken = {row.feed_id for row in prefix.rows}
+        return replace(prefix, holes=sorted(set(range(max(after + 1, FIRST), max(taken, default=0))) - taken))
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Moderators, users, backups and followers, in any order."""
+
+    transactions = Bundle("transactions")
+    looks = Bundle("looks")
+    backups = Bundle("backups")
+
+    def __init__(self):
+        super().__init__()
+        self.example = undone()
+        self.example.__enter__()
+        self.homeserver = MadeUpHomeserver()
+        self.reader = ImpatientReader()
+        self.sweep = Sweep(newest=1, turn=1)
+
+    # --- What happens on the homeserver ---------------------------------------------------
+
+    @rule(mxc=some_media, sha256=st.sampled_from(HASHES))
+    def upload(self, mxc, sha256):
+        self.homeserver.upload(mxc, sha256)
+
+    @rule(mxc=some_media, by=somebody | st.none())
+    def act(self, mxc, by):
+        """Quarantine or release, repeats included."""
+        if transaction := self.homeserver.begin(mxc, by):
+            self.homeserver.commit(transaction)
+
+    @rule(target=transactions, mxc=some_media, by=somebody | st.none())
+    def begin(self, mxc, by):
+        transaction = self.homeserver.begin(mxc, by)
+        return transaction if transaction else multiple()
+
+    @rule(transaction=consumes(transactions), well=st.booleans())
+    def end(self, transaction, well):
+        if transaction in self.homeserver.under_way:
+            self.homeserver.commit(transaction) if well else self.homeserver.roll_back(transaction)
+
+    @rule(mxc=some_media)
+    def delete(self, mxc):
+        self.homeserver.delete(mxc)
+
+    @rule(mxc=some_media)
+    def protect(self, mxc):
+        self.homeserver.protect(mxc)
+
+    @rule(target=backups)
+    def backup(self):
+        return self.homeserver.backup()
+
+    @rule(backup=consumes(backups))
+    def restore(self, backup):
+        self.homeserver.restore(backup)
+
+    # --- What the ledger's processes do ---------------------------------------------------
+
+    @rule(limit=st.integers(1, 5))
+    def follow(self, limit):
+        feed.catch_up(self.reader, limit=limit)
+
+    @rule()
+    def start_again(self):
+        self.reader = ImpatientReader()
+        self.sweep = Sweep(newest=1, turn=1)
+
+    @rule(limit=st.integers(1, 5), other=st.integers(1, 5))
+    def follow_two_at_once(self, limit, other):
+        """The second has read the same rows, and comes too late with them."""
+        with suppress(CursorMovedError):
+            feed.catch_up(ImpatientReader(lambda: feed.catch_up(ImpatientReader(), limit=other)), limit=limit)
+
+    @rule(target=looks, mxc=some_media)
+    def begin_look(self, mxc):
+        [(ours, version)] = ledger.versions([clean_mxc(mxc)]).items()
+        found = media.read([mxc]).get(mxc)
+        last = look.last_changes(list(ledger.fetch_items([ours]).values())).get(ours)
+        return look.to_entry(mxc, found, last, expected=version)
+
+    @rule(entry=consumes(looks))
+    def end_look(self, entry):
+        ledger.append([entry])
+
+    @rule(keys=st.lists(some_media, unique=True), mxc=some_media, by=somebody | st.none())
+    def look_while_somebody_acts(self, keys, mxc, by):
+        def settle():
+            self.act(mxc, by)
+            self.follow_fully()
+
+        look.record(keys, settle=settle)
+
+    @rule()
+    def sweep_once(self):
+        self.sweep.tick(self.follow_fully)
+
+    def follow_fully(self):
+        feed.catch_up_fully(self.reader)
+
+    # --- What must be true ----------------------------------------------------------------
+
+    def teardown(self):
+        try:
+            self.check()
+        finally:
+            self.example.__exit__(None, None, None)
+
+    def check(self):
+        for transaction in list(self.homeserver.under_way):
+            self.homeserver.commit(transaction)
+        assert_sound()
+        self.follow_fully()
+        assert_sound()
+        self.assert_feed_was_followed()
+        look.record(MEDIA)
+        assert_sound()
+        assert held_as_quarantined() == {clean_mxc(mxc) for mxc in self.homeserver.quarantined()}
+        self.assert_no_untruth()
+
+    def assert_feed_was_followed(self):
+        """Where the feed tells all, following it is enough."""
+        if not self.homeserver.restored:
+            silent = {clean_mxc(mxc) for mxc in self.homeserver.silent}
+            there = {clean_mxc(mxc) for mxc in self.homeserver.quarantined()}
+            assert held_as_quarantined() - silent == there - silent
+
+    def assert_no_untruth(self):
+        """A row of the feed has the actor it had, or none; released is what was released, deleted what was deleted."""
+        if self.homeserver.restored:
+            return
+        deleted = {clean_mxc(mxc) for mxc in self.homeserver.deleted}
+        released = {clean_mxc(mxc) for mxc in self.homeserver.released}
+        for change in Change.objects.all():
+            assert change.quarantined or change.mxc in (deleted if change.deleted else released)
+            if change.source == Source.FEED and change.changed_by:
+                assert change.changed_by == self.homeserver.actors[change.feed_id]
+            assert (change.cause == Cause.HASH) == (change.changed_by == look.SYSTEM)
+
+
+def held_as_quarantined():
+    return {item.mxc for item in MediaItem.objects.filter(state=State.QUARANTINED)}
+
+
+@pytest.mark.django_db
+def test_any_interleaving_leaves_a_true_ledger(engine):
+    ledger.bind()
+    examples = settings(
+        max_examples=60 if engine == "sqlite" else 20,
+        stateful_step_count=25,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+    run_state_machine_as_test(Interleavings, settings=examples)
