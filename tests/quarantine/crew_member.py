@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import traceback
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import count
 from random import Random
@@ -48,38 +48,53 @@ class Line:
 
 
 @dataclass
-class Between:
-    """Called by the gate between its lock and its rows: what a writer needs to show why there is a lock."""
+class StandStill:
+    """Around the ledger's statements: halts once before the first row goes in, when its position is already given out."""
 
     line: Line
-    sequence: bool  # positions from a sequence, as one would do without the lock
-    hold: bool  # stand still here, once, until told to go on
+    stood: bool = False
 
-    def move(self, held):
-        if self.sequence:
-            with connection.cursor() as db:
-                db.execute("SELECT nextval('positions')")
-                [held.head] = db.fetchone()
-        if self.hold:
-            self.hold = False
+    def __call__(self, execute, sql, params, many, context):
+        if sql.startswith('INSERT INTO "quarantine_change"') and not self.stood:
+            self.stood = True
             self.line.say("holding")
             self.line.wait()
+        return execute(sql, params, many, context)
 
 
 def write(line, *, number, batches, positions="ledger", hold=False):
-    """Append batches of 1 to 50 media of our own. Without the lock in two of three modes."""
-    if positions != "ledger":
-        ledger.lock = lambda: None
+    """Append batches of 1 to 50 media of our own."""
+    {"ledger": lambda: None, "unlocked": unlock, "sequence": use_a_sequence}[positions]()
     random = Random(number)
-    between = Between(line, sequence=positions == "sequence", hold=hold)
     line.wait()
     try:
-        for batch in range(batches):
-            ledger.append(new_media(f"{number}-{batch}", random.randint(1, BIGGEST_BATCH)), cursor=between)
+        with connection.execute_wrapper(StandStill(line)) if hold else nullcontext():
+            for batch in range(batches):
+                ledger.append(new_media(f"{number}-{batch}", random.randint(1, BIGGEST_BATCH)))
     except IntegrityError:
         line.say("collided")
     else:
         line.say("done")
+
+
+def unlock():
+    """Break this process's gate: no lock."""
+    ledger.lock = lambda: None
+
+
+def use_a_sequence():
+    """Break this process's gate: no lock, and positions from a sequence, as one would do without."""
+    unlock()
+    read = ledger.current
+
+    def current():
+        held = read()
+        with connection.cursor() as db:
+            db.execute("SELECT nextval('positions')")
+            [held.head] = db.fetchone()
+        return held
+
+    ledger.current = current
 
 
 def new_media(prefix, count):

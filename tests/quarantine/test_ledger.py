@@ -34,7 +34,7 @@ def bound(db):
 class Refusing:
     """A cursor that writes before it refuses."""
 
-    def move(self, held):
+    def move(self, held, done):
         OpenHole.objects.create(generation=1, feed_id=3, passed_at=datetime.now(UTC))
         held.feed_position = 9
         raise CursorMovedError
