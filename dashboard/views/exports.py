@@ -2,7 +2,6 @@
 
 from http import HTTPStatus
 
-from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
@@ -25,13 +24,10 @@ class ExportOpening(StreamingHttpResponse):
 
 
 @require_GET
-@login_not_required  # answers itself: a program that was sent to the sign-in page would save that page
 def export(request: HttpRequest, form: str) -> HttpResponseBase:
     admitted = admission(request)
     if admitted is None:
-        signed_in = request.user.is_authenticated
-        status = HTTPStatus.FORBIDDEN if signed_in else HTTPStatus.UNAUTHORIZED
-        return problem("M_FORBIDDEN", "Your account may not read this." if signed_in else "Sign in first.", status)
+        return problem("M_FORBIDDEN", "Your account may not read this.", HTTPStatus.FORBIDDEN)
     filters = ExportFilter(request.GET, queryset=Change.objects.all())
     if not filters.is_valid():
         return problem("M_INVALID_PARAM", " ".join(filters.problems), HTTPStatus.BAD_REQUEST)

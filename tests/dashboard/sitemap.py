@@ -4,9 +4,21 @@ import re
 
 from django.urls import URLPattern, get_resolver
 
-EXAMPLES = {"origin": "matrix.example", "name": "abc", "int": "1", "str": "abc", "path": "abc", "slug": "abc"}
+EXAMPLES = {
+    "origin": "matrix.example",
+    "name": "abc",
+    "int": "1",
+    "str": "abc",
+    "path": "abc",
+    "slug": "abc",
+    "export_form": "csv",
+    "run_kind": "audit",
+}
 # All that strangers may ask for.
 PUBLIC = {"/login/", "/logout/", "/healthz", "/readyz"}
+
+# Read by programs, which must be told 401 instead of being led to a page.
+FOR_PROGRAMS = {"/changes/live", "/_synapse/admin/v1/media/quarantine_changes"}
 
 
 def routes(resolver=None, prefix=""):
