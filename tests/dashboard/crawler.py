@@ -89,7 +89,11 @@ def crawl(client, *starts, most=60):
         if kind in kinds or re.match(r"/static/", parts.path):
             continue
         kinds.add(kind)
-        answer = found[address] = client.get(address)
+        answer = client.get(address)
+        if answer.streaming:  # an export: saved, never shown
+            assert answer.headers["Content-Disposition"].startswith("attachment")
+            continue
+        found[address] = answer
         if answer.status_code == 200 and "html" in answer.headers["Content-Type"]:
             waiting += [urljoin(address, link).partition("#")[0] for link in Reader(answer.text).links]
     return found
