@@ -38,7 +38,7 @@ class MadeUpHomeserver:
     uploaded: set[Mxc] = field(default_factory=set)
     deleted: set[Mxc] = field(default_factory=set)
     released: set[Mxc] = field(default_factory=set)
-    silent: set[Mxc] = field(default_factory=set)  # the feed doesn't tell all of these
+    silent: set[Mxc] = field(default_factory=set)  # changed since the feed told of them
     actors: dict[int, str | None] = field(default_factory=dict)  # of the feed's rows
     restored: bool = False
 
@@ -60,6 +60,7 @@ class MadeUpHomeserver:
             told = {"origin": origin, "media_id": mxc.media_id, "quarantined": transaction.by is not None}
             FeedChange.objects.create(stream_id=feed_id, instance_name="master", **told)
             self.actors[feed_id] = transaction.by
+            self.silent.discard(mxc)
             if transaction.by is None:
                 self.released.add(mxc)
 
@@ -71,16 +72,16 @@ class MadeUpHomeserver:
         file, sample = File(sha256=sha256), SampleHomeserver("@admin:matrix.example")
         if is_local(mxc) and mxc not in self.uploaded:
             sample.upload(file, uploader="@user:matrix.example", media_id=mxc.media_id)
+            if self.row(mxc).exclude(quarantined_by=None).exists():
+                self.silent.add(mxc)
         elif not is_local(mxc) and not self.row(mxc).exists():
             sample.cache_remote(file, mxc=mxc)
-        if self.row(mxc).exclude(quarantined_by=None).exists():
-            self.silent.add(mxc)
         self.uploaded.add(mxc)
 
     def delete(self, mxc):
         """As the Admin API does for local media; remote media is forgotten unless quarantined."""
         row = self.row(mxc) if is_local(mxc) else self.row(mxc).filter(quarantined_by=None)
-        if not self.locked(mxc) and row.delete()[0]:
+        if not self.locked(mxc) and row.delete()[0] and is_local(mxc):
             self.deleted.add(mxc)
             self.silent.add(mxc)
 
