@@ -26,6 +26,7 @@ TICK = 1.0
 ADMISSIONS_EVERY = 2  # ticks
 BREATH = 0.02  # between two looks at the head: bounds the work in a storm of changes
 LONG_BREATH = 2.0  # after a burst too big to show: its readers have been told to load the page again
+MOST_VIEWS = 20  # distinct ones of one session: each is read again whenever anything happens
 LINGER = 10.0  # watching goes on this long without readers: people go from page to page
 BLIND_AFTER = 5.0  # when the ledger can't be read, streams end, so that no page claims to be live
 
@@ -49,6 +50,13 @@ class Hub:
         return [reader for view in self.views.values() for reader in view.readers]
 
     # --- Readers come and go --------------------------------------------------------------
+
+    def has_room(self, *, query: str, admission: Admission) -> bool:
+        """Whether this session may open this view too."""
+        if query in self.views:
+            return True
+        watched = {reader.view.query for reader in self.readers if reader.admission == admission}
+        return len(watched) < MOST_VIEWS
 
     def join(self, *, query: str, position: int, admission: Admission) -> Reader:
         """A new reader of a view, who has everything up to this position, which was the head a moment ago."""

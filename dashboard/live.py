@@ -21,10 +21,12 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
         await respond(send, status=HTTPStatus.SERVICE_UNAVAILABLE, text="Stopping.")
         return
     response = await hub.opening.run(answer, scope)
-    headers = response.headers
     if isinstance(response, Opening):
-        del headers["Content-Length"]  # of the opening alone
-    await start(send, status=response.status_code, headers=[*headers.items(), *cookies(response)])
+        if not hub.has_room(query=response.query, admission=response.admission):
+            await respond(send, status=HTTPStatus.TOO_MANY_REQUESTS, text="Too many different views at once.")
+            return
+        del response.headers["Content-Length"]  # of the opening alone
+    await start(send, status=response.status_code, headers=[*response.headers.items(), *cookies(response)])
     await send_body(send, response.content, more=isinstance(response, Opening))
     if isinstance(response, Opening):
         await go_on(response, hub=hub, receive=receive, send=send)

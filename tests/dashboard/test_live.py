@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from dashboard.events import LIMIT
+from dashboard.hub import MOST_VIEWS
 from quarantine import ledger
 from quarantine.entries import Entry
 from quarantine.models import Ledger, Role, Source, Staff
@@ -285,6 +286,18 @@ def test_a_bad_last_event_id_is_refused_in_words(server, cookie):
 
     assert answer.status == 422
     assert answer.body.decode().startswith("Last-Event-ID: “12 or 13” is not a whole number")
+
+
+def test_one_session_may_not_watch_any_number_of_views(server, cookie):
+    streams = [server.stream(f"/changes/live?origin=o{number}.example", cookie=cookie) for number in range(MOST_VIEWS)]
+
+    one_more = server.request("GET", "/changes/live?origin=one.more", headers={"Cookie": cookie})
+    again = server.stream("/changes/live?origin=o1.example", cookie=cookie)
+
+    assert {stream.status for stream in streams} == {200}
+    assert (one_more.status, again.status) == (429, 200)
+    for stream in (*streams, again):
+        stream.close()
 
 
 def test_only_get_opens_a_stream(server, cookie):
