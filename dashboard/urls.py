@@ -27,7 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("backfill/<int:number>/pause/", pause_run, name="run-pause"),
     path("theme/", theme, name="theme"),
     path("changes/live", live.live),
-    path("changes.<export_form:form>", export),
+    path("changes.<export_form:form>", export, name="export"),
     path("_synapse/admin/v1/media/quarantine_changes", quarantine_changes),
     path("healthz", system.healthz),
     path("readyz", system.readyz),
