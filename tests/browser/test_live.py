@@ -3,6 +3,7 @@
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 from itertools import count
 from statistics import median, quantiles
 
@@ -16,6 +17,7 @@ from quarantine.entries import Entry
 from quarantine.models import Source
 from quarantine.mxc import Mxc
 from tests import databases, environment
+from tests.factories import make_changes
 from tests.servers import running_server
 
 # On both engines only what depends on how the hub learns of a commit; the streams themselves are tested in test_live.py of dashboard/.
@@ -101,6 +103,30 @@ def test_the_first_change_ever_begins_the_list(signed_in, server):
     assert row_ids(page) == [1]
     assert page.locator(".day-head h2").inner_text().endswith(time.strftime("%Y", time.gmtime()))
     assert page.locator(".blank").count() == 0
+
+
+def test_the_first_change_of_a_day_stands_under_its_own_date(signed_in, server):
+    make_changes(2)  # in March
+    page = open_timeline(signed_in(), server.url)
+    append(2)
+    expect(pill(page)).to_contain_text("2 new changes")
+    pill(page).click()
+
+    today = datetime.now(UTC)
+    headings = page.locator("#rows .day-head h2").all_inner_texts()
+    assert headings == [f"{today:%A} {today.day} {today:%B %Y}", "Sunday 1 March 2026"]
+    assert row_ids(page) == [4, 3, 2, 1]
+
+
+def test_a_screen_reader_is_told_but_not_all_the_time(signed_in, server):
+    page = open_timeline(signed_in(), server.url)
+    append()
+    expect(page.locator("#news")).to_have_text("1 new change is waiting. Press n to show it.")
+    append()
+    expect(pill(page)).to_contain_text("2 new changes")
+
+    expect(page.locator("#news")).to_have_text("1 new change is waiting. Press n to show it.", timeout=100)
+    expect(page.locator("#news")).to_have_text("2 new changes are waiting. Press n to show them.", timeout=15_000)
 
 
 def test_only_what_matches_the_filters_waits(signed_in, server):
