@@ -196,7 +196,7 @@ class Job:
     def confirm(self, leg: Leg, windows: list[Window]) -> None:
         """Record what these windows saw that the ledger lacks and that is still so. The leg moves with the last of it."""
         keys = [key for window in windows for key in window.keys]
-        held = {mxc for mxc, item in ledger.fetch_items(keys).items() if item.state == State.QUARANTINED}
+        held = look.held_as_quarantined(keys)
         again = leg.passes > 1  # what a further pass sees again was counted by the first
         scanned = sum(window.scanned for window in windows)
         parts = list(batched(keys, BATCH)) or [()]

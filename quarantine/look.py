@@ -4,7 +4,7 @@ An old look must never overrule a newer fact, so a media item's version is noted
 read, and the gate drops the entry if the ledger has heard of the media since.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import batched
@@ -150,6 +150,13 @@ def facts(found: Media | None) -> dict[str, Any]:
         "uploader": found.uploader or "",
         "sha256": found.sha256,
     }
+
+
+def held_as_quarantined(keys: Iterable[Mxc]) -> set[Mxc]:
+    """Which of these media, by the homeserver's names, the ledger holds as quarantined."""
+    named = {clean_mxc(key): key for key in keys}
+    items = ledger.fetch_items(named)
+    return {named[ours] for ours, item in items.items() if item.state == State.QUARANTINED}
 
 
 def last_changes(items: list[MediaItem]) -> dict[Mxc, Change]:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from itertools import batched
 
 from quarantine import ledger, look
-from quarantine.entries import clean_mxc
 from quarantine.homeserver import media
 from quarantine.ledger import Appended
 from quarantine.models import MediaItem, State
@@ -36,9 +35,9 @@ class Sweep:
     def missing(self) -> list[Mxc]:
         """Media with one of the next hashes that is quarantined there and not here."""
         found = media.with_hashes(self.next_hashes())
-        quarantined = {clean_mxc(row.mxc): row.mxc for row in found if row.quarantined_by is not None}
-        held = ledger.fetch_items(quarantined)
-        return [mxc for ours, mxc in quarantined.items() if ours not in held or held[ours].state != State.QUARANTINED]
+        quarantined = [row.mxc for row in found if row.quarantined_by is not None]
+        held = look.held_as_quarantined(quarantined)
+        return [mxc for mxc in quarantined if mxc not in held]
 
     def next_hashes(self) -> list[str]:
         """At most newest + turn sha256, newest first."""

@@ -61,6 +61,17 @@ def test_backfill_records_what_was_quarantined_before_we_looked(synapse):
     }
 
 
+def test_media_of_names_no_database_stores_is_recorded_once(synapse):
+    names = ["m" * 10_240, "nothing special"] if on_postgresql() else ["m" * 10_240, "nul\x00"]
+    for name in names:
+        local(synapse, name, by=MOD)
+
+    first, second = job().go(), job().go()
+
+    assert (first.found, first.recorded, first.already) == (2, 2, 0)
+    assert (second.found, second.recorded, second.already) == (2, 0, 2)
+
+
 def test_a_second_backfill_records_nothing(synapse):
     local(synapse, "seen", by=MOD)
     job().go()

@@ -250,6 +250,14 @@ def test_a_time_that_is_none_is_not_known_or_kept_small(created_ts):
     assert change.not_before is None or change.not_before < change.seen_at
 
 
+def test_what_is_held_as_quarantined_is_asked_by_the_homeservers_names():
+    nul, released, never = Mxc("far.example", "nul\x00"), Mxc(HERE, "released"), Mxc(HERE, "never\x00")
+    here(LONG, nul, released)
+    here(released, quarantined=False)
+
+    assert look.held_as_quarantined([LONG, nul, released, never]) == {LONG, nul}
+
+
 def test_hostile_rows_do_not_stop_a_look():
     names = ["x" * 10_240, "nul\x00", "\u202egnp.exe", "\U0001f4a9" * 2_000]
     keys = [
