@@ -23,12 +23,12 @@ from dashboard.workers import Workers
 logger = logging.getLogger(__name__)
 
 TICK = 1.0
-ADMISSIONS_EVERY = 2  # ticks
+ADMISSIONS_EVERY = 2.0
 BREATH = 0.02  # between two looks at the head: bounds the work in a storm of changes
 LONG_BREATH = 2.0  # after a burst too big to show: its readers have been told to load the page again
 MOST_VIEWS = 20  # distinct ones of one session: each is read again whenever anything happens
 LINGER = 10.0  # watching goes on this long without readers: people go from page to page
-BLIND_AFTER = 5.0  # when the ledger can't be read, streams end, so that no page claims to be live
+BLIND_AFTER = 10.0
 
 
 class Hub:
@@ -42,7 +42,7 @@ class Hub:
         self.head = 0
         self.stirred = asyncio.Event()
         self.watching: asyncio.Task[None] | None = None
-        self.last_look = 0.0
+        self.trouble = ""  # what the database said last when it could not be read
         self.closing = False
 
     @property
@@ -85,10 +85,6 @@ class Hub:
             self.watching.cancel()
             self.watching = None
 
-    def end_streams(self) -> None:
-        for reader in self.readers:
-            reader.end()
-
     def forget(self, view: View) -> None:
         """End its streams, and have whoever comes next begin anew."""
         for reader in view.readers:
@@ -104,12 +100,11 @@ class Hub:
     def close_streams(self) -> None:
         """End every stream and open no more: the process is about to stop."""
         self.closing = True
-        self.end_streams()
+        self.forget_views()
 
     def close(self) -> None:
         """Let go of threads and database connections; the last thing done to a hub."""
-        self.closing = True
-        self.forget_views()
+        self.close_streams()
         if self.watching:
             self.watching.cancel()
         for workers in (self.looking, self.reading, self.opening):
@@ -132,10 +127,10 @@ class Hub:
             self.watching = None
 
     async def watch(self) -> None:
-        self.last_look = time.monotonic()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.look_out())
             group.create_task(self.tend())
+            group.create_task(self.guard())
             if connection.vendor == "postgresql":
                 group.create_task(heads.listen(self.stirred.set))
 
@@ -150,12 +145,11 @@ class Hub:
             try:
                 self.moved(await self.looking.run(heads.read_head), reached=reached)
             except DatabaseError as error:
-                self.blind(error)
+                self.trouble = str(error).strip()
             await asyncio.sleep(BREATH)
 
     def moved(self, head: int, *, reached: dict[View, int]) -> None:
         """Note the head. Below what had been reached before it was read, the ledger was restored from a backup."""
-        self.last_look = time.monotonic()
         self.head = head
         for view, position in reached.items():
             if position > head:
@@ -164,45 +158,49 @@ class Hub:
         for view in self.views.values():
             view.stirred.set()
 
-    def blind(self, error: DatabaseError) -> None:
-        if self.views and time.monotonic() - self.last_look > BLIND_AFTER:
-            logger.warning("The ledger can't be read; live views end until it can: %s", str(error).strip())
-            self.end_streams()
-
     async def follow(self, view: View) -> None:
         """Keep one view's ring up to the head."""
         while True:
             await view.stirred.wait()
             view.stirred.clear()
             head = self.head
-            if head <= view.position:
-                continue
             try:
-                view.take(await self.reading.run(read_events, view.query, after=view.position, upto=head), upto=head)
+                if head > view.position:
+                    view.take(
+                        await self.reading.run(read_events, view.query, after=view.position, upto=head), upto=head
+                    )
             except TooFarBehindError:
                 view.skip(upto=head)
                 await asyncio.sleep(LONG_BREATH)
             except DatabaseError as error:
-                self.blind(error)
-                view.stirred.set()
+                self.trouble = str(error).strip()
                 await asyncio.sleep(TICK)
+                continue
+            view.current_at = time.monotonic()
 
     async def tend(self) -> None:
-        """Heartbeats; and an end to the streams of those who may no longer read."""
-        ticks = 0
+        """Heartbeats; and no page may look live when its view could not be read for long, whatever the reason."""
         while True:
             await asyncio.sleep(TICK)
-            ticks += 1
             now = time.monotonic()
+            for view in list(self.views.values()):
+                if now - view.current_at > BLIND_AFTER:
+                    why = self.trouble or "no answer"
+                    logger.warning("The ledger could not be read for %d s, a live view ends: %s", BLIND_AFTER, why)
+                    self.forget(view)
             for reader in self.readers:
                 reader.tend(now)
-            if ticks % ADMISSIONS_EVERY == 0:
-                with suppress(DatabaseError):  # look_out says so
-                    await self.check_admissions()
 
-    async def check_admissions(self) -> None:
-        readers = self.readers
-        admitted = await self.looking.run(still_admitted, {reader.admission for reader in readers})
-        for reader in readers:
-            if reader.admission not in admitted:
-                reader.end(signed_out(reader.position))
+    async def guard(self) -> None:
+        """End the streams of those who may no longer read."""
+        while True:
+            await asyncio.sleep(ADMISSIONS_EVERY)
+            readers = self.readers
+            try:
+                admitted = await self.looking.run(still_admitted, {reader.admission for reader in readers})
+            except DatabaseError as error:
+                self.trouble = str(error).strip()
+                continue
+            for reader in readers:
+                if reader.admission not in admitted:
+                    reader.end(signed_out(reader.position))

@@ -20,6 +20,7 @@ class View:
         # Readers that opened at the same time may have seen a slightly older head: they must find it in the ring.
         self.position = max(0, position - HEAD_START)  # read up to here, inclusive
         self.floor = self.position  # all events above this are in the ring
+        self.current_at = time.monotonic()  # when it was last known to be read up to the head
         self.ring: deque[Event] = deque()
         self.readers: set[Reader] = set()
         self.stirred = asyncio.Event()

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from functools import wraps
 
+import psycopg
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connections
@@ -11,6 +12,7 @@ from django.db import connections
 from dashboard import hub as hub_module
 from dashboard.admission import Admission, still_admitted
 from dashboard.events import HEARTBEAT, LIMIT, Event, encode, reset
+from dashboard.heads import parameters
 from dashboard.hub import Hub
 from dashboard.streams import HEARTBEAT_AFTER, STUCK_AFTER, Reader, View
 from quarantine.models import Change, Ledger
@@ -260,6 +262,39 @@ async def test_a_change_that_cannot_be_shown_ends_the_streams(admitted, caplog):
         assert await reader.next_chunk() is None
 
     assert "The live view failed" in caplog.text
+
+
+@pytest.mark.postgresql
+@in_a_loop
+async def test_a_database_that_does_not_answer_ends_the_streams(admitted, monkeypatch, caplog):
+    monkeypatch.setattr(hub_module, "BLIND_AFTER", 1)
+    release = asyncio.Event()
+    async with running_hub() as hub, holding_the_ledger(release):
+        reader = hub.join(query="", position=0, admission=admitted)
+        assert await reader.next_chunk() is None
+        hub.leave(reader)
+        release.set()
+
+        again = hub.join(query="", position=0, admission=admitted)
+        await elsewhere(make_change)
+        assert positions(await again.next_chunk()) == [1]
+
+    assert "The ledger could not be read for 1 s, a live view ends: no answer" in caplog.text
+
+
+@asynccontextmanager
+async def holding_the_ledger(release):
+    """Locks the table of the head until told to let go."""
+    other = await psycopg.AsyncConnection.connect(**parameters())
+    await other.execute("LOCK TABLE quarantine_ledger IN ACCESS EXCLUSIVE MODE")
+
+    async def let_go():
+        await release.wait()
+        await other.close()
+
+    releasing = asyncio.create_task(let_go())
+    yield
+    await releasing
 
 
 @in_a_loop
