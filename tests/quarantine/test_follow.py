@@ -94,22 +94,18 @@ def test_refusals_are_sentences(synapse, process_env):
 @pytest.fixture
 def empty_database(request, engine, tmp_path):
     if engine == "sqlite":
-        return f"sqlite:///{tmp_path}/empty.sqlite3"
+        return f"sqlite:///{tmp_path}/not/even/a/folder.sqlite3"
     cluster = request.getfixturevalue("pg_cluster")
     return cluster.url_of(cluster.create_database("empty"))
 
 
 def test_ledger_that_was_never_prepared_is_refused_with_a_sentence(synapse, process_env, empty_database):
-    Ledger.objects.all().delete()
-    attempts = [process_env(), process_env(DATABASE_URL=empty_database)]
+    with follower(process_env(DATABASE_URL=empty_database)) as process:
+        status = process.process.wait()
 
-    with ExitStack() as stack:
-        started = [stack.enter_context(follower(env)) for env in attempts]
-        statuses = [process.process.wait() for process in started]
-
-    assert statuses == [1, 1]
-    assert [len(process.log) for process in started] == [1, 1]
-    assert all(process.logged("manage.py prepare") for process in started)
+    assert status == 1
+    assert len(process.log) == 1
+    assert process.log[0].endswith("manage.py prepare")
 
 
 # --- Being stopped ------------------------------------------------------------------------
@@ -154,16 +150,6 @@ def test_standby_takes_over_when_the_first_is_killed(synapse, process_env):
     assert first.logged("standing by") == []
 
 
-@pytest.mark.sqlite
-def test_standby_stops_when_told_to(synapse, process_env):
-    with follower(process_env()) as first, follower(process_env()) as second:
-        eventually(lambda: first.logged("standing by") + second.logged("standing by") != [])
-        standby, active = (first, second) if first.logged("standing by") else (second, first)
-
-        assert standby.stop() == 0
-        assert active.stop() == 0
-
-
 # --- Killed at any moment -----------------------------------------------------------------
 
 
@@ -171,7 +157,7 @@ def stream_in(owner, stop, written):
     """Quarantine, release, quarantine … one row after another."""
     with open_tables(owner) as tables:
         feed_id = 2
-        while not stop.wait(0.002):
+        while not stop.wait(0.01):
             change = tables.release if feed_id % 2 else tables.quarantine
             change(feed_id, f"m{feed_id // 8}")
             written.append(feed_id)
@@ -196,7 +182,7 @@ def test_killed_at_random_moments_it_loses_and_repeats_nothing(synapse, process_
 
     Follower(threading.Event()).once()
 
-    assert len(written) > 50 * kills
+    assert len(written) > 10 * kills
     assert told() == written  # each row of this stream changes its media
     assert_sound()
 

@@ -215,39 +215,44 @@ def test_follower_and_standby_outlive_a_restart_of_the_ledger(machine, synapse_o
 # --- A homeserver on SQLite ---------------------------------------------------------------
 
 
-@pytest.mark.sqlite
-@pytest.mark.parametrize(
-    ("content", "reason"), [(None, "unable to open database file"), (b"no database" * 99, "file is not a database")]
-)
-def test_file_that_is_no_database_is_named_in_a_sentence(process_env, tmp_path, content, reason):
-    ledger.bind()
-    file = tmp_path / "missing.sqlite3"
-    if content:
-        file.write_bytes(content)
-    ours = {"HOMESERVER_DATABASE_URL": f"sqlite:///{file}", "HOMESERVER_NAME": "matrix.example"}
-    ledger.Ledger.objects.update(homeserver_kind="synapse")
+@pytest.fixture
+def file(transactional_db, tmp_path):
+    """Where an attached homeserver's file should be, and is not."""
+    file = tmp_path / "late.sqlite3"
+    environ = {"HOMESERVER_DATABASE_URL": f"sqlite:///{file}", "HOMESERVER_NAME": "matrix.example"}
+    with databases.attached(AttachedHomeserver(environ=environ, owner=str(file))):
+        ledger.bind()
+        yield file
 
-    with follower(process_env(**ours), "--once") as process:
+
+@pytest.mark.sqlite
+def test_missing_file_is_named_in_a_sentence(file, process_env):
+    with follower(process_env(), "--once") as process:
         status = process.process.wait(PATIENCE)
 
     assert status == 1
-    assert process.log == [f"CommandError: The homeserver's database can't be read: {reason}"]
+    assert process.log == ["CommandError: The homeserver's database can't be read: unable to open database file"]
 
 
 @pytest.mark.sqlite
-def test_missing_file_is_waited_for(transactional_db, tmp_path, synapse_schema, lines):
-    file, made = tmp_path / "late.sqlite3", tmp_path / "made.sqlite3"
-    environ = {"HOMESERVER_DATABASE_URL": f"sqlite:///{file}", "HOMESERVER_NAME": "matrix.example"}
+def test_file_that_is_no_database_is_an_outage(file):
+    file.write_bytes(b"no database" * 99)
+
+    with pytest.raises(HomeserverAwayError, match="file is not a database"):
+        Follower(threading.Event()).once()
+
+
+@pytest.mark.sqlite
+def test_missing_file_is_waited_for(file, synapse_schema, lines):
+    made = file.with_name("made.sqlite3")
     with open_tables(str(made)) as tables:
         tables.connection.executescript(synapse_schema)
         tables.quarantine(2, "abc")
 
-    with databases.attached(AttachedHomeserver(environ=environ, owner=str(file))):
-        ledger.bind()
-        with following():
-            eventually(lambda: lines("unable to open database file") == 1)
-            made.rename(file)
-            eventually(lambda: told() == [2])
+    with following():
+        eventually(lambda: lines("unable to open database file") == 1)
+        made.rename(file)
+        eventually(lambda: told() == [2])
 
     assert lines(AWAY) == 1
 
