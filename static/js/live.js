@@ -15,6 +15,7 @@ function attach() {
   const found = document.querySelector("#timeline[data-live]");
   if (found === timeline) return;
   feed?.close();
+  waiting?.hold(true);
   timeline = found;
   indicator.hidden = !found;
   if (!found) return;

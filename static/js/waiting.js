@@ -25,6 +25,7 @@ export class Waiting {
   }
 
   get sentence() {
+    if (this.held || !this.any) return "";
     if (this.tooMany) return `${this.tooMany}. Press n to reload.`;
     return this.rows.length === 1 ? "1 new change is waiting. Press n to show it." : `${this.rows.length} new changes are waiting. Press n to show them.`;
   }
@@ -46,7 +47,7 @@ export class Waiting {
   show() {
     this.pill.querySelector("[data-new-count]").textContent = this.words;
     this.pill.hidden = this.held || !this.any;
-    if (this.any && !this.held) announce(() => this.sentence);
+    announce(() => this.sentence);
   }
 
   pullIn() {

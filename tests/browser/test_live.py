@@ -127,6 +127,8 @@ def test_a_screen_reader_is_told_but_not_all_the_time(signed_in, server):
 
     expect(page.locator("#news")).to_have_text("1 new change is waiting. Press n to show it.", timeout=100)
     expect(page.locator("#news")).to_have_text("2 new changes are waiting. Press n to show them.", timeout=15_000)
+    pill(page).click()
+    expect(page.locator("#news")).to_be_empty(timeout=15_000)
 
 
 def test_only_what_matches_the_filters_waits(signed_in, server):
