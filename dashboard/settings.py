@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.utils.csp import CSP
 
 from dashboard.environment import (
@@ -49,6 +50,8 @@ SQLITE_WRITER = {
 LEDGER_DATABASE = env_database("DATABASE_URL", f"sqlite:///{DATA_DIR}/ledger.sqlite3")
 if LEDGER_DATABASE["ENGINE"] == POSTGRESQL:
     LEDGER_DATABASE |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    # Whatever the database's default: what is read under the ledger's lock must be newer than the wait for it.
+    LEDGER_DATABASE.setdefault("OPTIONS", {})["isolation_level"] = IsolationLevel.READ_COMMITTED
 else:
     LEDGER_DATABASE["OPTIONS"] = SQLITE_WRITER
 

@@ -1,13 +1,16 @@
 """What must be true of any ledger, whoever wrote it and however they died; and entries to write it with."""
 
+import time
 from contextlib import contextmanager
 from itertools import pairwise
 
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 
 from quarantine.entries import Entry
 from quarantine.models import Change, Ledger, MediaItem, Source, State
 from quarantine.mxc import Mxc
+
+PATIENCE = 60  # seconds
 
 
 def an_entry(media_id="abc", quarantined=True, *, origin="matrix.example", source=Source.FEED, **facts):
@@ -57,3 +60,16 @@ def undone():
         yield
         for alias in connections:
             transaction.set_rollback(True, using=alias)
+
+
+def wait_for_waiters(count):
+    """Until so many wait for the ledger's lock. On SQLite nobody can be seen waiting; there they come when they come."""
+    if connection.vendor == "sqlite":
+        return
+    waiting = 0
+    deadline = time.monotonic() + PATIENCE
+    while waiting < count and time.monotonic() < deadline:
+        with connection.cursor() as db:
+            db.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            [waiting] = db.fetchone()
+    assert waiting == count

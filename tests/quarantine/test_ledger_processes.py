@@ -13,7 +13,7 @@ from quarantine.feed import FeedCursor
 from quarantine.models import Change, OpenHole
 from tests.quarantine import made_up_feed
 from tests.quarantine.crew import PATIENCE, running_crew
-from tests.quarantine.ledger_checks import assert_sound
+from tests.quarantine.ledger_checks import assert_sound, wait_for_waiters
 
 WRITERS = 6
 BATCHES = 6
@@ -98,7 +98,7 @@ def race(crew, *, positions="ledger"):
         for other in others:
             other.tell("go")
         if positions == "ledger":
-            wait_until_all_wait(others)
+            wait_for_waiters(len(others))
             assert not any(reader.seen for reader in reading)
             said = []
         else:  # nothing holds the others up, and the readers read on
@@ -108,19 +108,6 @@ def race(crew, *, positions="ledger"):
         first.tell("go on")
         said = [first.hear(), *(said or [other.hear() for other in others])]
     return said, [reader.seen for reader in reading]
-
-
-def wait_until_all_wait(writers):
-    """On SQLite nobody can be seen waiting; there they come when they come."""
-    if connection.vendor == "sqlite":
-        return
-    waiting = 0
-    deadline = time.monotonic() + PATIENCE
-    while waiting < len(writers) and time.monotonic() < deadline:
-        with connection.cursor() as db:
-            db.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-            [waiting] = db.fetchone()
-    assert waiting == len(writers)
 
 
 def rows_by_writer():
@@ -169,6 +156,27 @@ def test_without_the_lock_writers_collide(crew):
     said, _ = race(crew, positions="unlocked")
 
     assert said[0] == "collided"
+
+
+@pytest.fixture
+def strict_database(crew):
+    """An operator's habit: every transaction sees one snapshot, taken before it has waited for the lock."""
+    name = connection.settings_dict["NAME"]
+    with connection.cursor() as db:
+        db.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
+    connection.close()
+    yield
+    with connection.cursor() as db:
+        db.execute(f"ALTER DATABASE {name} RESET default_transaction_isolation")
+    connection.close()
+
+
+@pytest.mark.postgresql
+def test_the_lock_holds_whatever_isolation_the_database_prefers(crew, strict_database):
+    said, _ = race(crew)
+
+    assert said == ["done"] * WRITERS
+    assert_sound()
 
 
 # --- Being killed -------------------------------------------------------------------------
