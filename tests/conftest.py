@@ -174,7 +174,12 @@ def attached_sqlite(transactional_db, tmp_path, synapse_schema):
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    """A real browser (Playwright), closed with the module; no `asyncio.run` in tests that use it."""
+def chromium(engine):
+    """A real browser (Playwright), closed with the module; no `asyncio.run` in tests that use it.
+
+    Beside its event loop Django keeps connections of their own: they must not meet the next engine.
+    """
     with browsers.running_chromium() as browser:
         yield browser
+        for alias in connections:
+            databases.forget(alias)

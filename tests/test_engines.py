@@ -48,6 +48,11 @@ def test_vendor_is_the_engine(engine):
     assert connection.vendor == engine
 
 
+@pytest.mark.django_db
+def test_vendor_is_the_engine_beside_a_browser(engine, chromium):
+    assert connection.vendor == engine
+
+
 @pytest.mark.postgresql
 @pytest.mark.django_db
 def test_mark_keeps_a_test_to_one_engine(engine):
