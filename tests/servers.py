@@ -1,5 +1,6 @@
 """`manage.py serve` as a process of its own, and readers of its event streams."""
 
+import ctypes
 import http.client
 import re
 import signal
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 from tests.environment import ROOT
 
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 TOO_QUIET = 3  # heartbeats; no test waits for one
 PATIENCE = 20  # seconds; generous, because a machine that runs tests may be busy
 
@@ -55,7 +57,13 @@ def running_server(env: Mapping[str, str], *options: str) -> Iterator[Server]:
     """Started and listening; stopped at the end, if it still runs."""
     command = [sys.executable, "manage.py", "serve", "--port", "0", *options]
     with subprocess.Popen(
-        command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        cwd=ROOT,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=end_with_parent,  # noqa: PLW1509 - the other threads here hold no lock it needs
     ) as process:
         server = Server(process=process, url="")
         keeper = threading.Thread(target=keep, args=(process.stderr, server.log))
@@ -71,6 +79,12 @@ def running_server(env: Mapping[str, str], *options: str) -> Iterator[Server]:
                 process.kill()
             process.wait(PATIENCE)
             keeper.join(PATIENCE)
+
+
+def end_with_parent() -> None:
+    """On Linux: should the test run be killed, its servers end too."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def keep(lines, log: list[str]) -> None:
