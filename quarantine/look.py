@@ -22,7 +22,7 @@ from quarantine.mxc import Mxc
 
 SYSTEM = "system"  # Synapse's actor when a hash matches
 BATCH = 500
-SNAPSHOT = ("media_type", "media_length", "upload_name", "uploader", "sha256")
+SNAPSHOT = ("media_type", "media_length", "upload_name", "uploader", "sha256", "cut")
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,14 @@ def test_what_is_no_longer_there_was_deleted_not_released():
     assert states(ABC) == [State.DELETED]
 
 
+def test_the_last_word_on_deleted_media_says_that_its_name_was_cut():
+    here(ABC, upload_name="n" * 10_240)
+
+    record([ABC])
+
+    assert newest("deleted", "upload_name", "cut") == (True, "n" * 1_024, True)
+
+
 def test_what_agrees_is_not_recorded_and_moves_nothing():
     quarantined, free, known_free = there(by=MODERATOR), there("free"), there("known")
     here(quarantined, known_free)

@@ -237,7 +237,7 @@ def test_a_hash_is_asked_for_once_a_tick(homeserver):
     assert Sweep().next_hashes() == [digest(1)]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     events=st.lists(st.integers(0, 9) | st.just("hold"), max_size=10, unique_by=str),
     newest=st.integers(1, 4),
