@@ -6,6 +6,7 @@ import sys
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import OperationalError, ProgrammingError
 
 from dashboard.demo.environment import DemoError, arguments, environment
 
@@ -20,6 +21,9 @@ def main() -> None:
         execute_from_command_line(command)
     except (ImproperlyConfigured, DemoError) as error:
         sys.exit(f"manage.py: {error}")
+    except (OperationalError, ProgrammingError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        sys.exit(f"manage.py: A database can't be used: {reason}. If it is new or old: manage.py prepare")
 
 
 if __name__ == "__main__":
