@@ -224,7 +224,7 @@ def held_as_quarantined():
 def test_any_interleaving_leaves_a_true_ledger(engine, machine):
     ledger.bind()
     examples = settings(
-        max_examples=30 if engine == "sqlite" else 12,
+        max_examples=60 if engine == "sqlite" else 25,
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),
