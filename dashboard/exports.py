@@ -159,7 +159,7 @@ class Export:
         value = CSV_SQL.get(name, json_sql(name))
         if text and not self.raw:
             value = f"CASE WHEN {value} ~ E'^[=+\\\\-@\\t\\r]' THEN '''' || {value} ELSE {value} END"
-        return f"nullif({value}, '')" if text or name == "reason" else value
+        return f"nullif({value}, '')" if text else value
 
     # --- SQLite ---------------------------------------------------------------------------
 

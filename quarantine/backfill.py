@@ -17,6 +17,7 @@ from django.db import DatabaseError, connections, transaction
 from django.db.models import QuerySet
 
 from quarantine import ledger, look
+from quarantine.entries import Entry
 from quarantine.fold import LedgerError
 from quarantine.follow import Follower
 from quarantine.homeserver.media import HomeserverAwayError
@@ -29,6 +30,7 @@ from quarantine.walk import Pace, Walker, Window
 BATCH = 500  # candidates confirmed at once: the ledger's lock is held for 74 ms at most
 MOST_PASSES = 2
 TABLES = (Leg.Over.LOCAL, Leg.Over.REMOTE)
+LOCK = "walk"  # one backfill or audit at a time: see locks.only_one
 
 
 @dataclass(kw_only=True)
@@ -61,16 +63,16 @@ class LegCursor:
     already: int
 
     def move(self, held: Ledger, done: Appended) -> None:
-        self.count(done)
+        self.count(recorded=done.recorded, still_so=done.recorded)
         self.leg.save()
 
-    def count(self, done: Appended) -> None:
+    def count(self, *, recorded: int, still_so: int) -> None:
         self.leg.position = self.position
         self.leg.scanned += self.scanned
         self.leg.found += self.found
         self.leg.already += self.already
-        self.leg.recorded += done.recorded
-        self.leg.late += self.found - self.already - done.recorded
+        self.leg.recorded += recorded
+        self.leg.late += self.found - self.already - still_so
 
 
 @dataclass(kw_only=True)
@@ -118,9 +120,9 @@ class Job:
             self.run, self.legs = fresh, [Leg(run=fresh, over=over) for over in self.over]
             return
         with transaction.atomic():
-            unfinished = Run.objects.unfinished().filter(kind=self.kind).order_by("-pk").first()
-            if unfinished and not restart and unfinished.covers(self.over):
-                self.run, self.legs = unfinished, list(unfinished.legs.order_by("pk"))
+            resumable = None if restart else Run.objects.resumable(kind=self.kind, over=self.over)
+            if resumable is not None:
+                self.run, self.legs = resumable, list(resumable.legs.order_by("pk"))
                 self.resume(now)
                 return
             Run.objects.unfinished().filter(kind=self.kind).update(status=Run.Status.ABANDONED, ended_at=now)
@@ -210,7 +212,7 @@ class Job:
                 found=len(lacking) if again else len(part),
                 already=0 if again else len(part) - len(lacking),
             )
-            self.take(lacking, cursor)
+            self.take(self.look_again(lacking), cursor)
 
     def walk_held(self, leg: Leg) -> None:
         """The other direction: everything the ledger holds as quarantined, by position, up to the head at the start."""
@@ -218,24 +220,26 @@ class Job:
         while not leg.done and not self.stopped():
             items = list(held_above(leg.position, up_to=leg.end)[:BATCH])
             position = items[-1].stream_id if len(items) == BATCH else leg.end
-            askable = [item.mxc for item in items if not item.cut]
-            differing = look.differing(askable)
-            cursor = LegCursor(leg, position=position, scanned=len(items), found=len(differing), already=0)
-            self.take(differing, cursor)
+            entries = self.look_again([item.mxc for item in items if not item.cut])
+            cursor = LegCursor(leg, position=position, scanned=len(items), found=len(entries), already=0)
+            self.take(entries, cursor)
             leg.done = position >= leg.end
             self.rows += len(items)
             self.progress(leg, position, self.rows)
         if self.write:
             leg.save()
 
-    def take(self, keys: Sequence[Mxc], cursor: LegCursor) -> None:
+    def look_again(self, keys: Sequence[Mxc]) -> list[Entry]:
+        """What is to be recorded of these media, as they are now."""
+        source = Source.BACKFILL if self.kind == Run.Kind.BACKFILL else Source.AUDIT
+        return look.compare(keys, settle=self.follower.settle, source=source)
+
+    def take(self, entries: list[Entry], cursor: LegCursor) -> None:
         if self.write:
-            source = Source.BACKFILL if self.kind == Run.Kind.BACKFILL else Source.AUDIT
-            look.record(keys, cursor=cursor, settle=self.follower.settle, source=source)
+            ledger.append(entries, cursor=cursor)
             return
-        self.drift += len(look.compare(keys, settle=self.follower.settle, source=Source.AUDIT))
-        cursor.count(Appended(head=0, recorded=cursor.found - cursor.already))
-        cursor.leg.recorded = 0
+        self.drift += len(entries)
+        cursor.count(recorded=0, still_so=len(entries))
 
     def report(self) -> Report:
         legs = self.legs

@@ -40,10 +40,9 @@ def record(
     cursor: Cursor | None = None,
     settle: Callable[[], None] | None = None,
     rows: Mapping[Mxc, FeedRow] | None = None,
-    source: Source = Source.AUDIT,
 ) -> Appended:
     """Read these media and append what differs from the ledger, as found by a look."""
-    entries = compare(keys, settle=settle, rows=rows or {}, source=source)
+    entries = compare(keys, settle=settle, rows=rows)
     if not entries and cursor is None:
         return Appended(head=ledger.current().head)
     return ledger.append(entries, cursor=cursor)
@@ -76,12 +75,6 @@ def compare(
         )
         for key in differing
     ]
-
-
-def differing(keys: Collection[Mxc]) -> list[Mxc]:
-    """Which of these media the ledger and the homeserver disagree on, at a first look."""
-    found, items = media.read(keys), ledger.fetch_items(keys)
-    return [key for key in keys if askable(key) and differs(items.get(key), found.get(key))]
 
 
 def review(*, generation: int) -> None:

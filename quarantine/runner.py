@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
-from quarantine.backfill import TABLES, Job
+from quarantine.backfill import LOCK, TABLES, Job
 from quarantine.fold import LedgerError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.locks import only_one
@@ -32,8 +32,8 @@ def ask(kind: Run.Kind, *, staff: Staff) -> Run:
     over = Leg.Over.values if kind is Run.Kind.AUDIT else TABLES
     now = datetime.now(UTC)
     with transaction.atomic():
-        run = Run.objects.unfinished().filter(kind=kind).order_by("-pk").first()
-        if run is None or not run.covers(over):
+        run = Run.objects.resumable(kind=kind, over=over)
+        if run is None:
             run = Run.objects.create(
                 kind=kind, status=Run.Status.REQUESTED, started_at=now, updated_at=now, staff=staff
             )
@@ -96,7 +96,7 @@ class Runner:
 def run(job: Job) -> None:
     """The whole thread: a failure is logged and kept in the run's own row, never the end of the follower."""
     try:
-        with only_one("walk") as ours:
+        with only_one(LOCK) as ours:
             if not ours:
                 logger.info("No %s now: a backfill or audit runs elsewhere.", job.kind)
                 return

@@ -13,8 +13,8 @@ LINE_EVERY = 5.0  # seconds
 
 
 class Report(Protocol):
-    def __call__(self, what: str, done: int, total: int, /) -> None:
-        """`done` of `total` of this step; steps follow one another."""
+    def __call__(self, what: str, done: int, total: int, detail: str = "", /) -> None:
+        """`done` of `total` of this step, and what else there is to say of it; steps follow one another."""
 
 
 @contextmanager
@@ -24,20 +24,25 @@ def reporting(titles: dict[str, str], *, stream: TextIO | None = None) -> Iterat
     if not stream.isatty():
         yield lines(titles, stream)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=stream), transient=True) as bars:
-        tasks = {what: bars.add_task(title, total=None, visible=False) for what, title in titles.items()}
-        yield lambda what, done, total: bars.update(tasks[what], completed=done, total=total, visible=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(file=stream), transient=True) as bars:
+        tasks = {what: bars.add_task(title, total=None, visible=False, detail="") for what, title in titles.items()}
+
+        def report(what: str, done: int, total: int, detail: str = "", /) -> None:
+            bars.update(tasks[what], completed=done, total=total, visible=True, detail=detail)
+
+        yield report
 
 
 def lines(titles: dict[str, str], stream: TextIO) -> Report:
     """One line when a step begins, and one every few seconds while it takes long."""
     said: dict[str, float] = {}
 
-    def report(what: str, done: int, total: int, /) -> None:
+    def report(what: str, done: int, total: int, detail: str = "", /) -> None:
         now = time.monotonic()
         if what not in said or now - said[what] >= LINE_EVERY:
             said[what] = now
-            print(f"{titles[what]}: {done:,} of {total:,}", file=stream, flush=True)
+            also = f", {detail}" if detail else ""
+            print(f"{titles[what]}: {done:,} of {total:,}{also}", file=stream, flush=True)
 
     return report

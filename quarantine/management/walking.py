@@ -2,22 +2,22 @@
 
 import json
 import sys
+import time
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from quarantine.backfill import Job, Report
+from quarantine.backfill import LOCK, TABLES, Job, Report
 from quarantine.fold import LedgerError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.locks import only_one
 from quarantine.management.commands.follow import stop_on_signals
+from quarantine.management.progress import Report as Progress
+from quarantine.management.progress import reporting
 from quarantine.models import Leg, Run
 from quarantine.preparation import require_prepared
 from quarantine.walk import Pace
@@ -43,10 +43,11 @@ class WalkingCommand(BaseCommand):
     def run_job(self, options: dict[str, Any], *, over: Sequence[str], write: bool) -> Report:
         """Run under the lock. Raises CommandError with INTERFACE's exit codes: 1 failed, 3 another run holds the lock."""
         stop = stop_on_signals()
-        with only_one("walk") as ours, self.bar() as progress:
+        with only_one(LOCK) as ours, reporting(dict(Leg.Over.choices)) as report:
             if not ours:
                 msg = "Another backfill or audit is running; it holds the lock. Nothing was done."
                 raise CommandError(msg, returncode=LOCKED)
+            progress = shown(report, began=time.monotonic())
             job = Job(kind=self.kind, over=over, stop=stop, pace=pace(options), write=write, progress=progress)
             try:
                 require_prepared()
@@ -54,27 +55,6 @@ class WalkingCommand(BaseCommand):
             except (LedgerError, HomeserverAwayError, DatabaseError) as error:
                 msg = f"{str(error).strip()} Nothing is lost: run the same command again to go on."
                 raise CommandError(msg) from error
-
-    @contextmanager
-    def bar(self) -> Iterator[Any]:
-        """A progress bar on a terminal, plain lines otherwise."""
-        if not self.stdout.isatty():
-            yield Lines(self)
-            return
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-        rows = TextColumn("{task.fields[rows]}")
-        console = Console(file=sys.stdout)
-        with Progress(*columns, rows, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
-            tasks: dict[str, Any] = {}
-
-            def show(leg: Leg, position: int, scanned: int) -> None:
-                label = Leg.Over(leg.over).label + (f", pass {leg.passes}" if leg.passes > 1 else "")
-                if leg.over not in tasks:
-                    tasks[leg.over] = progress.add_task(label, rows="")
-                rows = f"{scanned:,} rows, {leg.recorded:,} recorded"
-                progress.update(tasks[leg.over], description=label, completed=position, total=leg.end, rows=rows)
-
-            yield show
 
     def finish(self, report: Report, options: dict[str, Any], *, exit_code: int = 0) -> None:
         """Say what was done, and end with the exit code."""
@@ -92,19 +72,16 @@ class WalkingCommand(BaseCommand):
             sys.exit(INTERRUPTED if report.interrupted else exit_code)
 
 
-class Lines:
-    """Progress for a log file: a line each tenth of the way."""
+def shown(report: Progress, *, began: float) -> Callable[[Leg, int, int], None]:
+    """The job's progress in the words of a terminal: position, rows, rate."""
 
-    def __init__(self, command: BaseCommand) -> None:
-        self.command = command
-        self.said: dict[str, int] = {}
+    def show(leg: Leg, position: int, scanned: int) -> None:
+        rate = int(scanned / max(time.monotonic() - began, 0.001))
+        again = f", pass {leg.passes}" if leg.passes > 1 else ""
+        detail = f"{scanned:,} rows, {rate:,} a second, {leg.recorded:,} recorded{again}"
+        report(leg.over, position, leg.end, detail)
 
-    def __call__(self, leg: Leg, position: int, scanned: int) -> None:
-        tenth = 10 * position // max(leg.end, 1)
-        if self.said.get(leg.over) != tenth:
-            self.said[leg.over] = tenth
-            label = Leg.Over(leg.over).label
-            self.command.stdout.write(f"{label}: {10 * tenth} %, {scanned:,} rows read, {leg.recorded:,} recorded")
+    return show
 
 
 def pace(options: dict[str, Any]) -> Pace:
@@ -118,4 +95,4 @@ def pace(options: dict[str, Any]) -> Pace:
 
 
 def tables(options: dict[str, Any]) -> list[str]:
-    return [Leg.Over.LOCAL, Leg.Over.REMOTE] if options["table"] == "both" else [options["table"]]
+    return list(TABLES) if options["table"] == "both" else [options["table"]]

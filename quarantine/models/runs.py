@@ -15,6 +15,11 @@ class RunQuerySet(models.QuerySet["Run"]):
     def unfinished(self) -> Self:
         return self.exclude(status__in=[Run.Status.FINISHED, Run.Status.ABANDONED])
 
+    def resumable(self, *, kind: str, over: Sequence[str]) -> "Run | None":
+        """The newest unfinished run of this kind, if it walks exactly these tables."""
+        run = self.unfinished().filter(kind=kind).order_by("-pk").first()
+        return run if run is not None and run.covers(over) else None
+
 
 class Run(models.Model):
     """One backfill or audit. An unfinished one is resumed."""
@@ -51,11 +56,6 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}: {self.status}"
-
-    def percent(self) -> int:
-        """How much of all its tables is done, 0 to 100; the pass under way counts alone."""
-        legs = list(self.legs.all())
-        return sum(leg.percent() for leg in legs) // len(legs) if legs else 0
 
     def is_silent(self, now: datetime) -> bool:
         """Whether it claims to run but has not been heard of: its process was killed. It can be resumed."""

@@ -7,7 +7,7 @@ import pytest
 from django.db import connections
 
 from quarantine import backfill
-from quarantine.backfill import Job
+from quarantine.backfill import LOCK, Job
 from quarantine.locks import only_one
 from quarantine.models import Cause, Change, Leg, MediaItem, Run, Source, State
 from quarantine.walk import Pace
@@ -261,5 +261,5 @@ def test_quarantine_and_release_in_a_loop_never_leaves_a_wrong_state(synapse):
 
 
 def test_one_at_a_time(synapse):
-    with only_one("walk") as ours, only_one("walk") as theirs:
+    with only_one(LOCK) as ours, only_one(LOCK) as theirs:
         assert (ours, theirs) == (True, False)
