@@ -102,18 +102,24 @@ def touch(batch: Batch, entry: Entry, *, stream_id: int) -> None:
 
 
 def intent_of(intents: list[Intent], entry: Entry) -> Intent | None:
-    """The open intent this feed row fulfils, whoever reads it first."""
+    """The intent this feed row fulfils, whoever reads it first."""
     if entry.feed_id is None or entry.deleted:
         return None
     verb = Verb.QUARANTINE if entry.quarantined else Verb.RELEASE
     for intent in intents:
         same_media = (intent.origin, intent.media_id) == (entry.mxc.origin, entry.mxc.media_id)
         same_hash = intent.sha256 is not None and intent.sha256 == entry.sha256
-        later = intent.feed_generation == entry.feed_generation and entry.feed_id > intent.feed_head
         ours = not entry.quarantined or entry.quarantined_by == intent.matrix_user
-        if (same_media or same_hash) and later and ours and intent.action.verb == verb:
+        if (same_media or same_hash) and ours and intent.action.verb == verb and in_window(intent, entry):
             return intent
     return None
+
+
+def in_window(intent: Intent, entry: Entry) -> bool:
+    """Whether the row came after the intent was committed, and before its call was known to be over."""
+    if intent.feed_generation != entry.feed_generation or entry.feed_id is None or intent.feed_head is None:
+        return False
+    return intent.feed_head < entry.feed_id and (intent.feed_until is None or entry.feed_id <= intent.feed_until)
 
 
 def to_change(entry: Entry, *, ledger: Ledger, intent: Intent | None, seen_at: datetime) -> Change:

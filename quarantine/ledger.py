@@ -190,13 +190,17 @@ def fetch_feed_ids(entries: list[Entry]) -> set[tuple[int, int]]:
 
 
 def fetch_intents(entries: list[Entry]) -> list[Intent]:
-    """The open intents these entries may fulfil; usually nobody is acting and there are none."""
-    open_intents = Intent.objects.filter(closed_at=None)
-    if not any(entry.feed_id is not None for entry in entries) or not open_intents.exists():
+    """The intents these entries may fulfil; usually nobody is acting and there are none."""
+    ids = [entry.feed_id for entry in entries if entry.feed_id is not None]
+    if not ids:
+        return []
+    under_way = Intent.objects.filter(feed_head__isnull=False, feed_until=None)
+    answered = Intent.objects.filter(feed_until__gte=min(ids))
+    if not under_way.exists() and not answered.exists():
         return []
     hashes = [entry.sha256 for entry in entries if entry.sha256]
     media_ids = [entry.mxc.media_id for entry in entries]
-    concerned = open_intents.filter(Q(media_id__in=media_ids) | Q(sha256__in=hashes))
+    concerned = (under_way | answered).filter(Q(media_id__in=media_ids) | Q(sha256__in=hashes))
     return list(concerned.select_related("action__staff").order_by("pk"))
 
 

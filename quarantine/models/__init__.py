@@ -1,13 +1,12 @@
 """What the ledger's database holds."""
 
+from quarantine.models.actions import Action, AppendOnlyError, Category, Fate, Intent, Verb, Work
 from quarantine.models.ledger import (
     FILE_NAME_LENGTH,
     NAME_LENGTH,
-    Action,
     Cause,
     Change,
     ChangeQuerySet,
-    Intent,
     Ledger,
     MediaItem,
     OpenHole,
@@ -15,7 +14,6 @@ from quarantine.models.ledger import (
     Source,
     Staff,
     State,
-    Verb,
 )
 from quarantine.models.runs import Consumer, Leg, Run, RunQuerySet, Scope
 
@@ -23,10 +21,13 @@ __all__ = [
     "FILE_NAME_LENGTH",
     "NAME_LENGTH",
     "Action",
+    "AppendOnlyError",
+    "Category",
     "Cause",
     "Change",
     "ChangeQuerySet",
     "Consumer",
+    "Fate",
     "Intent",
     "Ledger",
     "Leg",
@@ -40,4 +41,5 @@ __all__ = [
     "Staff",
     "State",
     "Verb",
+    "Work",
 ]

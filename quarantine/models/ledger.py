@@ -1,7 +1,6 @@
 """The ledger: what happened to media, in order, and how we know.
 
-Rows of Change are never updated or deleted. Everything here is written by `ledger.append`,
-except Action and Intent, which an action commits before it calls the homeserver.
+Rows of Change are never updated or deleted. Everything here but Staff is written by `ledger.append`.
 """
 
 from datetime import datetime
@@ -50,13 +49,6 @@ class Cause(models.TextChoices):
     ORIGIN = "origin", "Whole server"
     LIST = "list", "Pasted list"
     UNKNOWN = "unknown", "Not known"
-
-
-class Verb(models.TextChoices):
-    QUARANTINE = "quarantine", "Quarantine"
-    RELEASE = "release", "Release"
-    PROTECT = "protect", "Protect"
-    UNPROTECT = "unprotect", "Remove protection"
 
 
 class Staff(AbstractUser):
@@ -117,46 +109,6 @@ class OpenHole(models.Model):
         return f"{self.generation}:{self.feed_id}"
 
 
-class Action(models.Model):
-    """Something staff did here: verb, target, reason, outcome. Never edited once it has ended."""
-
-    verb = models.CharField(max_length=16, choices=Verb)
-    cause = models.CharField(max_length=16, choices=Cause, default=Cause.ITEM)  # what was aimed at
-    target = models.TextField()  # mxc URI, user, room, hash, origin, or a list of mxc URIs
-    category = models.CharField(max_length=64, blank=True)
-    reason = models.TextField(blank=True)
-    staff = models.ForeignKey(Staff, on_delete=models.PROTECT, related_name="actions")
-    created_at = models.DateTimeField()
-    ended_at = models.DateTimeField(null=True)
-    outcome = models.JSONField(default=dict)
-    undoes = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="undone_by")
-
-    def __str__(self) -> str:
-        return f"{self.verb} {self.target}"
-
-
-class Intent(models.Model):
-    """What an action is about to do to one media item, committed before the homeserver is called.
-
-    A feed row above `feed_head` with the action's verb, of this media or this sha256, is the action's.
-    """
-
-    action = models.ForeignKey(Action, on_delete=models.PROTECT, related_name="intents")
-    origin = models.CharField(max_length=NAME_LENGTH)
-    media_id = models.CharField(max_length=NAME_LENGTH)
-    sha256 = Sha256Field(null=True)
-    feed_generation = models.IntegerField()
-    feed_head = models.BigIntegerField()  # newest feed id before the call, exclusive
-    matrix_user = models.CharField(max_length=NAME_LENGTH)  # whose token acts: Synapse's quarantined_by
-    closed_at = models.DateTimeField(null=True)
-
-    class Meta:
-        indexes = [models.Index(fields=["origin", "media_id"], name="intent_open", condition=Q(closed_at=None))]
-
-    def __str__(self) -> str:
-        return f"{self.origin}/{self.media_id}"
-
-
 class ChangeQuerySet(models.QuerySet["Change"]):
     def older_than(self, position: int | None) -> Self:
         """Newest first, from just below `position` (exclusive); None starts at the head."""
@@ -190,7 +142,9 @@ class Change(models.Model):
     changed_by = models.CharField(max_length=NAME_LENGTH, blank=True)  # staff, Matrix user, "system"; "": not known
     source = models.CharField(max_length=16, choices=Source)
     cause = models.CharField(max_length=16, choices=Cause, default=Cause.UNKNOWN)
-    action = models.ForeignKey(Action, on_delete=models.PROTECT, null=True, related_name="changes", db_index=False)
+    action = models.ForeignKey(
+        "quarantine.Action", on_delete=models.PROTECT, null=True, related_name="changes", db_index=False
+    )
     feed_generation = models.IntegerField(null=True)
     feed_id = models.BigIntegerField(null=True)
     # The media as it was: its row may be gone tomorrow.

@@ -19,7 +19,7 @@ from quarantine.feed import FeedCursor
 from quarantine.homeserver.feed import STREAM
 from quarantine.homeserver.models import FeedChange, LocalMedia, RemoteMedia, StreamPosition
 from quarantine.homeserver.router import ALIAS
-from quarantine.models import Action, Ledger, Staff
+from quarantine.models import Action, Ledger, Staff, Work
 from quarantine.mxc import Mxc
 from quarantine.sample.items import Item
 from quarantine.sample.rhythm import to_ms
@@ -223,6 +223,10 @@ def write_actions(some: list[Numbered], people: dict[str, Staff]) -> int:
         )
         for (_, deed), row in zip(pairs, rows, strict=True):
             deed.pk = row.pk
+        Work.objects.bulk_create(
+            [to_work(incident, row) for (incident, _), row in zip(pairs, rows, strict=True)],
+            batch_size=ROWS_PER_STATEMENT,
+        )
     return len(done)
 
 
@@ -235,9 +239,22 @@ def to_action(incident: Incident, deed: Deed, people: dict[str, Staff]) -> Actio
         reason=deed.reason,
         staff=people[deed.staff],
         created_at=incident.not_before or incident.moment,
-        ended_at=incident.moment,
-        outcome={"asked": len(incident.items) or 1, "changed": len(incident.items)},
         undoes_id=deed.undoes.pk if deed.undoes else None,
+    )
+
+
+def to_work(incident: Incident, action: Action) -> Work:
+    """Done already. Of media that only was protected the ledger has no change."""
+    asked = len(incident.items) or 1
+    return Work(
+        action=action,
+        status=Work.Status.FINISHED,
+        total=asked,
+        done=asked,
+        outcome={"asked": asked, "changed": asked},
+        started_at=action.created_at,
+        updated_at=incident.moment,
+        ended_at=incident.moment,
     )
 
 

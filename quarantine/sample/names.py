@@ -52,7 +52,7 @@ QUARANTINE_REASONS = {
         "Reported by its subject; consent withdrawn",
     ),
     "malware": ("Executable in an archive, flagged by two scanners", "Malware lure"),
-    "illegal": ("Reported to the hotline, kept for the police, case 1032",),
+    "abuse": ("Reported to the hotline, kept for the police, case 1032",),
     "other": ("", "On request of the room's moderators", "Политика сервера, пункт 4", "=SUM(1,2) is not a reason"),
 }
 RELEASE_REASONS = (

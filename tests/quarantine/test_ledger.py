@@ -325,12 +325,24 @@ def test_an_actions_rows_are_recorded_as_the_actions(intent):
     ]
 
 
-def test_a_closed_intent_explains_nothing(intent):
-    Intent.objects.update(closed_at=datetime.now(UTC))
+def test_an_intent_explains_rows_up_to_the_end_of_its_call_alone(intent):
+    Intent.objects.update(feed_until=11)
+    ours = {"changed_by": TOKEN_USER, "quarantined_by": TOKEN_USER, "sha256": HASH}
+
+    ledger.append([a_row(11, **ours), a_row(12, "copy", **ours)])
+
+    assert rows("source", "changed_by", "action") == [
+        (Source.ACTION, "tom", intent.action_id),
+        (Source.FEED, TOKEN_USER, None),
+    ]
+
+
+def test_an_intent_not_called_yet_explains_nothing(intent):
+    Intent.objects.update(feed_head=None, feed_generation=None)
 
     ledger.append([a_row(11, changed_by=TOKEN_USER, quarantined_by=TOKEN_USER)])
 
-    assert rows("source", "changed_by", "action") == [(Source.FEED, TOKEN_USER, None)]
+    assert rows("source") == [(Source.FEED,)]
 
 
 def test_the_first_of_two_intents_is_the_one(intent):

@@ -1,0 +1,173 @@
+"""What staff do here: the action as it was asked for, the work of it, and what became of each media item."""
+
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+from django.db import models
+from django.db.models import F, Q
+
+from quarantine.fields import Sha256Field
+from quarantine.models.ledger import NAME_LENGTH, Cause, Staff
+
+
+class Verb(models.TextChoices):
+    QUARANTINE = "quarantine", "Quarantine"
+    RELEASE = "release", "Release"
+    PROTECT = "protect", "Protect"
+    UNPROTECT = "unprotect", "Remove protection"
+
+
+class Category(models.Model):
+    """A kind of reason. Admins edit these; what is retired is no longer offered, but stays on the record."""
+
+    slug = models.SlugField(primary_key=True, max_length=64)
+    label = models.CharField(max_length=64)
+    order = models.IntegerField(default=0)
+    retired = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ("order", "slug")
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class AppendOnlyError(Exception):
+    """Somebody tried to change what was recorded."""
+
+
+class ActionQuerySet(models.QuerySet["Action"]):
+    def update(self, **_: Any) -> NoReturn:
+        raise AppendOnlyError
+
+    def delete(self) -> NoReturn:
+        raise AppendOnlyError
+
+
+class Action(models.Model):
+    """Something staff asked for here: verb, target, reason. Append-only: what came of it is its Work's."""
+
+    verb = models.CharField(max_length=16, choices=Verb)
+    cause = models.CharField(max_length=16, choices=Cause, default=Cause.ITEM)  # what was aimed at
+    target = models.TextField()  # mxc URI, user, room, hash, origin; of a list, its beginning
+    category = models.CharField(max_length=64, blank=True)  # slug of a Category
+    reason = models.TextField(blank=True)
+    staff = models.ForeignKey(Staff, on_delete=models.PROTECT, related_name="actions")
+    created_at = models.DateTimeField()
+    undoes = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="undone_by")
+
+    objects = ActionQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index("verb", F("id").desc(), name="action_verb"),
+            models.Index("staff", F("id").desc(), name="action_staff"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.target}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise AppendOnlyError
+        super().save(*args, **kwargs)
+
+    def delete(self, *_: Any, **__: Any) -> NoReturn:
+        raise AppendOnlyError
+
+
+class Work(models.Model):
+    """How far an action has got, and what came of it."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "Waiting to start"  # for the process that follows
+        RUNNING = "running", "Running"
+        PAUSED = "paused", "Paused"
+        STOPPED = "stopped", "Stopped"  # the homeserver refuses; may be resumed
+        CANCELLED = "cancelled", "Cancelled"
+        FINISHED = "finished", "Finished"
+
+    class Wish(models.TextChoices):
+        """What staff want of work under way; heeded between two calls."""
+
+        NONE = "", "Go on"
+        PAUSE = "pause", "Pause"
+        CANCEL = "cancel", "Cancel"
+
+    action = models.OneToOneField(Action, on_delete=models.PROTECT, primary_key=True, related_name="work")
+    status = models.CharField(max_length=16, choices=Status, default=Status.WAITING)
+    wish = models.CharField(max_length=16, choices=Wish, default=Wish.NONE, blank=True)
+    message = models.TextField(blank=True)  # why it waits or stopped, in a sentence
+    total = models.IntegerField(default=0)  # media items asked for
+    done = models.IntegerField(default=0)  # of them, settled one way or the other
+    outcome = models.JSONField(default=dict)  # see quarantine.actions.Outcome
+    started_at = models.DateTimeField(null=True)
+    updated_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index("action", name="work_due", condition=Q(status__in=["waiting", "running"])),
+            models.Index("status", F("action").desc(), name="work_status"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action_id}: {self.status} {self.done}/{self.total}"
+
+    @property
+    def over(self) -> bool:
+        return self.status in {Work.Status.FINISHED, Work.Status.CANCELLED}
+
+    @property
+    def percent(self) -> int:
+        return 100 * self.done // self.total if self.total else 0
+
+    def is_silent(self, now: datetime) -> bool:
+        """Whether it claims to run but has not been heard of: its process was killed. It is taken up again."""
+        return self.status == Work.Status.RUNNING and now - self.updated_at > timedelta(minutes=2)
+
+
+class Fate(models.TextChoices):
+    """What is to become, or became, of one media item of an action."""
+
+    PENDING = "pending", "Waiting"
+    CALLED = "called", "Under way"
+    CHANGED = "changed", "Changed"
+    ALREADY = "already", "Already so"
+    PROTECTED = "protected", "Protected: skipped"
+    ABSENT = "absent", "Not on this server"
+    LEFT = "left", "Not changed"  # called, and yet it is not so: the homeserver did nothing, or somebody undid it
+    FAILED = "failed", "Failed"
+
+
+class Intent(models.Model):
+    """One media item of an action. Committed as CALLED, with the feed's end, before the homeserver is called.
+
+    A feed row in (feed_head, feed_until] with the action's verb, of this media or this sha256, is the action's.
+    """
+
+    action = models.ForeignKey(Action, on_delete=models.PROTECT, related_name="intents", db_index=False)
+    origin = models.CharField(max_length=NAME_LENGTH)
+    media_id = models.CharField(max_length=NAME_LENGTH)
+    sha256 = Sha256Field(null=True)
+    fate = models.CharField(max_length=16, choices=Fate, default=Fate.PENDING)
+    error = models.TextField(blank=True)  # why it failed
+    feed_generation = models.IntegerField(null=True)  # null: not called yet
+    feed_head = models.BigIntegerField(null=True)  # newest feed id before the call, exclusive
+    feed_until = models.BigIntegerField(null=True)  # newest feed id after the call, inclusive; null: not answered yet
+    matrix_user = models.CharField(max_length=NAME_LENGTH, blank=True)  # whose token acts: Synapse's quarantined_by
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["action", "origin", "media_id"], name="intent_once")]
+        indexes = [
+            models.Index(fields=["action", "fate", "id"], name="intent_fate"),
+            models.Index(fields=["media_id", "origin"], name="intent_media"),
+            models.Index(fields=["sha256"], name="intent_sha256", condition=Q(sha256__isnull=False)),
+            models.Index(fields=["feed_until"], name="intent_window"),
+            models.Index(
+                fields=["action"], name="intent_open", condition=Q(feed_head__isnull=False, feed_until__isnull=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.origin}/{self.media_id}: {self.fate}"
