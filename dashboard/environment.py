@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -108,3 +109,39 @@ def env_database(name: str, default: str | None = None) -> dict[str, Any]:
     if database["NAME"] in {"", ":memory:"}:
         raise refused(name, "names no database; it looks like postgres://user:password@host:5432/name.")
     return database
+
+
+def env_homeserver_url(name: str) -> str:
+    """Where the homeserver answers; empty where it is not set. The token goes there, so plain http stays on this machine."""
+    url = os.environ.get(name, "").strip().rstrip("/")
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise refused(name, "must be an address such as https://matrix.example.com or http://127.0.0.1:8008.")
+    if parts.scheme == "http" and not is_private(parts.hostname):
+        raise refused(name, "sends an admin's token unencrypted over the network: use https:// or a private address.")
+    return url
+
+
+def is_private(host: str) -> bool:
+    """Whether it is this machine's or a private network's; of other names than localhost nobody knows."""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return host == "localhost" or "." not in host  # a container's or a neighbour's
+
+
+def env_token(name: str, *, file: str) -> str:
+    """The token in `name`, or in the file that `file` names; empty where neither is set."""
+    token = os.environ.get(name, "").strip()
+    if token and file:
+        raise refused(name, f"and {name}_FILE are both set; set one.")
+    if file:
+        try:
+            token = Path(file).read_text(encoding="ascii").strip()
+        except (OSError, ValueError) as error:
+            raise refused(f"{name}_FILE", "names a file that can't be read, or that holds no token.") from error
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise refused(name, "is not a token: it holds blanks or what can't be sent.")
+    return token

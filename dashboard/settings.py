@@ -17,11 +17,13 @@ from dashboard.environment import (
     env_bool,
     env_database,
     env_folder,
+    env_homeserver_url,
     env_hosts,
     env_networks,
     env_origins,
     env_secret,
     env_server_name,
+    env_token,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -58,6 +60,14 @@ else:
 HOMESERVER_ATTACHED = bool(os.environ.get("HOMESERVER_DATABASE_URL", "").strip())
 HOMESERVER_KIND = "synapse" if HOMESERVER_ATTACHED else "sample"
 HOMESERVER_NAME = env_server_name("HOMESERVER_NAME", None if HOMESERVER_ATTACHED else "matrix.example")
+HOMESERVER_URL = env_homeserver_url("HOMESERVER_URL")
+HOMESERVER_TOKEN = env_token("HOMESERVER_TOKEN", file=os.environ.get("HOMESERVER_TOKEN_FILE", "").strip())
+if bool(HOMESERVER_URL) != bool(HOMESERVER_TOKEN):
+    msg = "HOMESERVER_URL and HOMESERVER_TOKEN (or HOMESERVER_TOKEN_FILE) belong together: set both to act, or neither."
+    raise ImproperlyConfigured(msg)
+if HOMESERVER_URL and not HOMESERVER_ATTACHED:
+    msg = "HOMESERVER_URL is set, but no HOMESERVER_DATABASE_URL: to act on a homeserver its database has to be read."
+    raise ImproperlyConfigured(msg)
 
 
 def attached(database: dict[str, Any]) -> dict[str, Any]:

@@ -90,9 +90,8 @@ class Follower:
             self.totals.swept += self.sweep.tick(self.settle).recorded
             self.swept_at = time.monotonic()
 
-    def once(self) -> Totals:
-        """Read to the newest id there is at the start, waiting for ten seconds at most, and sweep once."""
-        target = stream.newest_id()
+    def reach(self, target: int) -> None:
+        """Read to that id of the feed, waiting for rows behind a hole for ten seconds at most."""
         deadline = None
         while not self.stop.is_set():
             caught = self.step()
@@ -102,6 +101,11 @@ class Follower:
             if not caught.more:
                 deadline = deadline or time.monotonic() + ONCE_PATIENCE
                 self.stop.wait(HOLE_INTERVAL)
+
+    def once(self) -> Totals:
+        """Read to the newest id there is at the start, and sweep once."""
+        target = stream.newest_id()
+        self.reach(target)
         self.sweep_if_due()
         self.totals.complete = self.totals.position >= target
         self.tally()

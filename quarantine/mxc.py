@@ -32,6 +32,15 @@ class Mxc:
             raise MxcError(msg)
         return cls(*found.groups())
 
+    @classmethod
+    def of_row(cls, text: str) -> Self:
+        """Read what `str` made of one, whatever its id holds: ids with blanks, slashes and worse do exist. Raises MxcError."""
+        origin, _, media_id = text.removeprefix("mxc://").partition("/")
+        if not text.startswith("mxc://") or not origin or not media_id:
+            msg = f"{shown(text)} is not a media address; one looks like mxc://matrix.example/hXkQvbTzRtLm."
+            raise MxcError(msg)
+        return cls(origin, media_id)
+
 
 class Kind(StrEnum):
     MEDIA = "media"

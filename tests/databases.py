@@ -25,7 +25,13 @@ from tests.postgresql import Cluster
 ENGINES = ("sqlite", "postgresql")
 # What a process started now needs to meet the same databases; kept by the functions below.
 CURRENT: dict[str, str] = {}
-HOMESERVER_SETTINGS = ("HOMESERVER_ATTACHED", "HOMESERVER_KIND", "HOMESERVER_NAME")
+HOMESERVER_SETTINGS = (
+    "HOMESERVER_ATTACHED",
+    "HOMESERVER_KIND",
+    "HOMESERVER_NAME",
+    "HOMESERVER_URL",
+    "HOMESERVER_TOKEN",
+)
 
 
 def point(alias: str, database: dict[str, Any]) -> None:

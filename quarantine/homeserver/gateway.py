@@ -4,6 +4,9 @@ Success means little: Synapse answers `200 {}` also for media it does not have, 
 media (which it skips) and for media already so. Who wants to know what happened looks afterwards.
 """
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from quarantine.homeserver.media import Media
@@ -11,11 +14,46 @@ from quarantine.mxc import Mxc
 
 
 class HomeserverError(Exception):
-    """The homeserver refused, or can't do this."""
+    """The homeserver refused, or can't do this; the text is a sentence for staff.
+
+    `retry`: it may work later, by itself. `fatal`: nothing will work until somebody mends something.
+    """
+
+    retry = False
+    fatal = False
 
 
 class UnknownMediaError(HomeserverError):
-    """There is no such local media. Raised only where the homeserver itself says so."""
+    """There is no such media. Raised only where the homeserver itself, or its database, says so."""
+
+
+class UnavailableError(HomeserverError):
+    """It can't be reached, takes too long, or is in trouble. The call may have been carried out all the same."""
+
+    retry = True
+
+
+class SetupError(HomeserverError):
+    """The address, the token or the certificate is wrong: somebody has to mend it."""
+
+    fatal = True
+
+
+class WatchOnlyError(SetupError):
+    """Attached without an address and a token to act through."""
+
+
+class TooLargeError(HomeserverError):
+    """The file is larger than was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A file on its way. The type is what its uploader said: not to be believed."""
+
+    media_type: str
+    length: int | None  # bytes; None: not said
+    chunks: Iterator[bytes]
 
 
 class Homeserver(Protocol):
@@ -38,8 +76,16 @@ class Homeserver(Protocol):
     def quarantine_room(self, room_id: str) -> int:
         """Quarantine all media posted in this room, once more where already so; how many items it were."""
 
+    def room_media(self, room_id: str) -> list[Mxc]:
+        """The media posted in this room, as far as the homeserver can read it: not in an encrypted one."""
+
     def protect(self, mxc: Mxc) -> None:
         """Keep local media from being quarantined from now on. Raises UnknownMediaError."""
 
     def unprotect(self, mxc: Mxc) -> None:
         """Raises UnknownMediaError."""
+
+    def download(self, mxc: Mxc, *, limit: int) -> AbstractContextManager[Download]:
+        """The file, quarantined or not, while the block lasts. Never fetched from another server: raises
+        UnknownMediaError for remote media that is not cached, and TooLargeError beyond `limit` bytes.
+        """

@@ -91,7 +91,23 @@ def copies(sha256: str, *, limit: int) -> list[Media]:
         return [*local, *_remote(limit=limit - len(local), sha256=sha256)]
 
 
-def _local(*, limit: int | None = None, **lookup: object) -> list[Media]:
+def uploaded_by(user_id: str, *, quarantined: bool | None, limit: int) -> list[Media]:
+    """What a local user uploaded, oldest first; only what is quarantined, or is not, unless None."""
+    with reading():
+        return _local(limit=limit, order=("user_id", "created_ts"), user_id=user_id, **being(quarantined))
+
+
+def of_origin(origin: str, *, quarantined: bool | None, limit: int) -> list[Media]:
+    """What is cached here of another server's media, by id; only what is quarantined, or is not, unless None."""
+    with reading():
+        return _remote(limit=limit, order=("media_origin", "media_id"), media_origin=origin, **being(quarantined))
+
+
+def being(quarantined: bool | None) -> dict[str, bool]:
+    return {} if quarantined is None else {"quarantined_by__isnull": not quarantined}
+
+
+def _local(*, limit: int | None = None, order: Sequence[str] = (), **lookup: object) -> list[Media]:
     return [
         Media(
             mxc=Mxc(settings.HOMESERVER_NAME, row.media_id),
@@ -106,11 +122,11 @@ def _local(*, limit: int | None = None, **lookup: object) -> list[Media]:
             last_access_ts=row.last_access_ts,
             protected=row.safe_from_quarantine,
         )
-        for row in LocalMedia.objects.filter(**lookup).only(*LOCAL_COLUMNS)[:limit]
+        for row in LocalMedia.objects.filter(**lookup).order_by(*order).only(*LOCAL_COLUMNS)[:limit]
     ]
 
 
-def _remote(*, limit: int | None = None, **lookup: object) -> list[Media]:
+def _remote(*, limit: int | None = None, order: Sequence[str] = (), **lookup: object) -> list[Media]:
     return [
         Media(
             mxc=Mxc(row.media_origin, row.media_id),
@@ -125,5 +141,5 @@ def _remote(*, limit: int | None = None, **lookup: object) -> list[Media]:
             last_access_ts=row.last_access_ts,
             protected=False,
         )
-        for row in RemoteMedia.objects.filter(**lookup).only(*REMOTE_COLUMNS)[:limit]
+        for row in RemoteMedia.objects.filter(**lookup).order_by(*order).only(*REMOTE_COLUMNS)[:limit]
     ]

@@ -3,10 +3,14 @@
 The same tests run against this and against real Synapse (tests/synapse/test_contract.py).
 """
 
+import hashlib
 import secrets
 import string
+import struct
 import time
-from collections.abc import Collection, Iterable, Mapping
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import batched
 from typing import Any
@@ -16,7 +20,7 @@ from django.db import transaction
 
 from quarantine.homeserver import media
 from quarantine.homeserver.feed import FIRST, STREAM
-from quarantine.homeserver.gateway import HomeserverError, UnknownMediaError
+from quarantine.homeserver.gateway import Download, HomeserverError, TooLargeError, UnknownMediaError
 from quarantine.homeserver.media import Media
 from quarantine.homeserver.models import FeedChange, LocalMedia, RemoteMedia, StreamPosition
 from quarantine.homeserver.router import ALIAS, HomeserverReadOnlyError
@@ -70,6 +74,23 @@ class SampleHomeserver:
 
     def quarantine_room(self, room_id: str) -> int:
         return self._set_quarantined(self.rooms.get(room_id, ()), by=self.user_id)
+
+    def room_media(self, room_id: str) -> list[Mxc]:
+        return list(self.rooms.get(room_id, ()))
+
+    @contextmanager
+    def download(self, mxc: Mxc, *, limit: int) -> Iterator[Download]:
+        """Something made up: the sample homeserver keeps no bytes."""
+        row = self.media(mxc)
+        if row is None:
+            msg = f"{mxc} is not on this server."
+            raise UnknownMediaError(msg)
+        content = picture(str(mxc)) if (row.media_type or "").startswith("image/") else f"{mxc}\n".encode()
+        media_type = "image/png" if (row.media_type or "").startswith("image/") else "text/plain"
+        if len(content) > limit:
+            msg = f"The file is larger than {limit:,} bytes."
+            raise TooLargeError(msg)
+        yield Download(media_type=media_type, length=len(content), chunks=iter([content]))
 
     def protect(self, mxc: Mxc) -> None:
         self._set_protected(mxc, protected=True)
@@ -173,6 +194,18 @@ def facts(file: File, created_ts: int | None) -> dict[str, Any]:
         "created_ts": int(time.time() * 1000) if created_ts is None else created_ts,
         "authenticated": True,
     }
+
+
+def picture(seed: str) -> bytes:
+    """A PNG of sixty-four coloured squares, always the same for the same seed."""
+    colours = hashlib.shake_128(seed.encode("utf-8", "surrogatepass")).digest(3 * 64)
+    squares = [[colours[3 * (8 * y + x) : 3 * (8 * y + x) + 3] * 16 for x in range(8)] for y in range(8)]
+    lines = b"".join((b"\0" + b"".join(row)) * 16 for row in squares)
+    header = struct.pack(">IIBBBBB", 128, 128, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
 
 
 def new_id() -> str:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from quarantine import ledger
+from quarantine.homeserver import connect
 from quarantine.mxc import Mxc
 from tests import databases
 from tests.databases import AttachedHomeserver
@@ -78,7 +79,9 @@ def synapse_worlds(request):
             made[engine] = SynapseWorld(request.getfixturevalue(f"synapse_on_{engine}"))
         return made[engine]
 
-    return world
+    yield world
+    for one in made.values():
+        one.close()
 
 
 @pytest.fixture(params=["sample", "postgresql", "sqlite"])
@@ -115,7 +118,9 @@ def attach(request, transactional_db):
                 cluster, name = request.getfixturevalue("pg_cluster"), urlsplit(place).path.removeprefix("/")
                 url = databases.create_reader(cluster, name, databases.documented_grants(ROOT / "docs" / "attach.md"))
             environ = {"HOMESERVER_DATABASE_URL": url, "HOMESERVER_NAME": world.name}
+            environ |= {"HOMESERVER_URL": world.lab.url, "HOMESERVER_TOKEN": world.owner.token}
             stack.enter_context(databases.attached(AttachedHomeserver(environ=environ, owner=place)))
+            stack.callback(connect.forget)
             ledger.bind()
 
         yield to

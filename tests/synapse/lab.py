@@ -103,6 +103,10 @@ class Lab:
     # --- Starting and stopping ------------------------------------------------------------
 
     @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def log(self) -> Path:
         return self.folder / "synapse.log"
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from threading import Event
 
 import pytest
@@ -19,7 +19,7 @@ from quarantine.models import Cause, Change, Ledger, MediaItem, Source, State
 from tests.environment import ROOT
 from tests.factories import make_staff
 from tests.html import region
-from tests.synapse.worlds import AdminApi, SynapseWorld, eventually, fresh
+from tests.synapse.worlds import SynapseWorld, eventually, fresh
 
 MODERATORS = 8
 MEDIA = 400
@@ -29,8 +29,8 @@ PATIENCE = 60  # seconds; a machine that runs tests may be busy
 @pytest.fixture(scope="module")
 def synapse(engine, start_synapse):
     """For this module alone, so that every row in it is told here; on the engine the ledger is on too."""
-    with start_synapse(engine) as lab:
-        yield SynapseWorld(lab)
+    with start_synapse(engine) as lab, closing(SynapseWorld(lab)) as world:
+        yield world
 
 
 @pytest.fixture
@@ -256,7 +256,7 @@ def test_pages_show_it(world, follow_once, client):
 
 
 def test_eight_moderators_at_once_lose_no_row(world, follow_once, process_env):
-    moderators = [AdminApi(world.lab, world.lab.register(f"mod{one}", admin=True)) for one in range(MODERATORS)]
+    moderators = [world.moderator(f"mod{one}") for one in range(MODERATORS)]
     with ThreadPoolExecutor(MODERATORS) as pool:
         media = list(pool.map(lambda _: world.upload(fresh()), range(MEDIA)))
     first = world.upload(fresh())

@@ -5,16 +5,16 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import quote
 
 from django.conf import settings
 
 from quarantine.homeserver.gateway import Homeserver, HomeserverError, UnknownMediaError
-from quarantine.homeserver.media import Media
 from quarantine.homeserver.models import FeedChange, LocalMedia, RemoteMedia, StreamPosition
 from quarantine.homeserver.sample import File, SampleHomeserver
+from quarantine.homeserver.synapse import SynapseHomeserver
 from quarantine.mxc import Mxc
 from tests.synapse.lab import SERVER_NAME, Account, Lab
 
@@ -129,66 +129,25 @@ def file(content: bytes) -> File:
 # --- Synapse ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class AdminApi:
-    """A Homeserver: Synapse's Admin API, with an administrator's token."""
-
-    lab: Lab
-    account: Account
-
-    @property
-    def user_id(self) -> str:
-        return self.account.user_id
-
-    def media(self, mxc: Mxc) -> Media | None:
-        answer = self.lab.media_info(mxc, by=self.account)
-        if answer.status == 404:
-            return None
-        info = answer.json["media_info"]
-        same = ("quarantined_by", "media_type", "media_length", "upload_name", "sha256", "created_ts", "last_access_ts")
-        return Media(
-            mxc=Mxc(info["media_origin"] or SERVER_NAME, info["media_id"]),
-            local=info["media_origin"] is None,
-            uploader=info["user_id"],
-            protected=bool(info["safe_from_quarantine"]),
-            **{name: info[name] for name in same},
-        )
-
-    def quarantine(self, mxc: Mxc) -> None:
-        assert self._post("quarantine", mxc) == {}
-
-    def release(self, mxc: Mxc) -> None:
-        assert self._post("unquarantine", mxc) == {}
-
-    def protect(self, mxc: Mxc) -> None:
-        assert self._post("protect", mxc) == {}
-
-    def unprotect(self, mxc: Mxc) -> None:
-        assert self._post("unprotect", mxc) == {}
-
-    def quarantine_user(self, user_id: str) -> int:
-        return self._many(f"user/{quote(user_id, safe='')}")
-
-    def quarantine_room(self, room_id: str) -> int:
-        return self._many(f"room/{quote(room_id, safe='')}")
-
-    def _post(self, verb: str, mxc: Mxc) -> Any:
-        answer = self.lab.media_call(verb, mxc, by=self.account)
-        return checked(answer.status, answer.json)
-
-    def _many(self, whose: str) -> int:
-        path = f"/_synapse/admin/v1/{whose}/media/quarantine"
-        return self.lab.ask("POST", path, by=self.account, body={})["num_quarantined"]
-
-
 class SynapseWorld:
     name = SERVER_NAME
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.admin = AdminApi(lab, lab.register("admin", admin=True))
-        self.other_admin = AdminApi(lab, lab.register("other_admin", admin=True))
+        self.clients = ExitStack()
+        self.owner = lab.register("admin", admin=True)
+        self.admin = self.client_of(self.owner)
+        self.other_admin = self.moderator("other_admin")
         self.users = {name: lab.register(name) for name in USERS}
+
+    def moderator(self, name: str) -> SynapseHomeserver:
+        return self.client_of(self.lab.register(name, admin=True))
+
+    def client_of(self, account: Account) -> SynapseHomeserver:
+        return self.clients.enter_context(closing(SynapseHomeserver(self.lab.url, account.token)))
+
+    def close(self) -> None:
+        self.clients.close()
 
     def user_id(self, user: str) -> str:
         return self.users[user].user_id
@@ -203,12 +162,12 @@ class SynapseWorld:
         return self.lab.post_in_room(media, by=self.users["alice"])
 
     def delete(self, mxc: Mxc) -> None:
-        answer = self.lab.delete(mxc, by=self.admin.account)
+        answer = self.lab.delete(mxc, by=self.owner)
         assert checked(answer.status, answer.json) == {"deleted_media": [mxc.media_id], "total": 1}
 
     def purge_remote_cache(self) -> int:
         path = f"/_synapse/admin/v1/purge_media_cache?before_ts={in_a_minute()}"
-        return self.lab.ask("POST", path, by=self.admin.account, body={})["deleted"]
+        return self.lab.ask("POST", path, by=self.owner, body={})["deleted"]
 
     def forget_hash(self, mxc: Mxc) -> None:
         for table in ("local_media_repository", "remote_media_cache"):
@@ -226,7 +185,7 @@ class SynapseWorld:
         found, position = [], 0
         while True:
             path = f"/_synapse/admin/v1/media/quarantine_changes?from={position}"
-            page = self.lab.ask("GET", path, by=self.admin.account)
+            page = self.lab.ask("GET", path, by=self.owner)
             found += [(Mxc(one["origin"], one["media_id"]), bool(one["quarantined"])) for one in page["changes"]]
             if page["next_batch"] == position:
                 return found

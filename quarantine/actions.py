@@ -1,0 +1,150 @@
+"""Acting: what staff ask for is recorded before it is done, and can be paused, resumed and cancelled.
+
+Doing it is `quarantine.performance`.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db import transaction
+
+from quarantine.entries import UNSTORABLE, clean_mxc
+from quarantine.fields import SHA256
+from quarantine.homeserver import feed as stream
+from quarantine.homeserver.media import Media
+from quarantine.models import Action, Category, Fate, Intent, Role, Staff, Verb, Work
+from quarantine.plans import Item, Plan
+from quarantine.staff import require
+
+REASON_LENGTH = 2_000
+NEEDS_NOTE = {Verb.RELEASE, Verb.UNPROTECT}
+ROWS_PER_STATEMENT = 500
+
+
+class ActionError(Exception):
+    """This can't be done as asked; the text is a sentence for whoever asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of an action, in media items. `copies` are those changed without having been asked for."""
+
+    asked: int = 0
+    changed: int = 0
+    copies: int = 0
+    already: int = 0
+    protected: int = 0
+    absent: int = 0
+    left: int = 0
+    failed: int = 0
+
+    def __str__(self) -> str:
+        copies = f" ({self.copies:,} more with the same file)" if self.copies else ""
+        told = [f"asked {self.asked:,}", f"changed {self.changed:,}{copies}"]
+        words = {
+            "already": "already so",
+            "protected": "protected",
+            "absent": "not on this server",
+            "left": "not changed",
+            "failed": "failed",
+        }
+        told += [f"{getattr(self, name):,} {words}" for name, words in words.items() if getattr(self, name)]
+        return " · ".join(told)
+
+
+def start(plan: Plan, *, staff: Staff, category: str, reason: str) -> Action:
+    """Record what is going to be done, before anything is. Raises NotAllowedError and ActionError."""
+    require(staff, Role.MODERATOR)
+    reason = check_reason(plan.verb, category=category, reason=reason)
+    if not plan.affected:
+        msg = "Nothing would change: all of it is so already, protected, or not on this server."
+        raise ActionError(msg)
+    asked = [item for item in plan.items if item.fate is not Fate.LEFT]
+    now = datetime.now(UTC)
+    with transaction.atomic():
+        action = Action.objects.create(
+            verb=plan.verb,
+            cause=plan.cause,
+            target=UNSTORABLE.sub("\ufffd", plan.target),
+            category=category,
+            reason=reason,
+            staff=staff,
+            created_at=now,
+            undoes=plan.undoes,
+        )
+        Work.objects.create(action=action, total=len(asked), updated_at=now)
+        Intent.objects.bulk_create([to_intent(action, item) for item in asked], batch_size=ROWS_PER_STATEMENT)
+    return action
+
+
+def check_reason(verb: Verb, *, category: str, reason: str) -> str:
+    """The note, fit to be stored. Raises ActionError where it or the category won't do."""
+    if not Category.objects.filter(slug=category, retired=False).exists():
+        offered = ", ".join(Category.objects.filter(retired=False).values_list("slug", flat=True))
+        msg = f"Choose a category of reason. There are: {offered}."
+        raise ActionError(msg)
+    note = UNSTORABLE.sub("\ufffd", reason).strip()
+    if not note and verb in NEEDS_NOTE:
+        msg = "Say why: whoever looks at this later should know the reason."
+        raise ActionError(msg)
+    if len(note) > REASON_LENGTH:
+        msg = f"The note is too long: at most {REASON_LENGTH:,} characters."
+        raise ActionError(msg)
+    return note
+
+
+def to_intent(action: Action, item: Item) -> Intent:
+    mxc = clean_mxc(item.mxc)
+    failed = item.fate is Fate.FAILED
+    return Intent(
+        action=action,
+        origin=mxc.origin,
+        media_id=mxc.media_id,
+        sha256=known_hash(item.row),
+        fate=Fate.FAILED if failed else Fate.PENDING,
+        error=item.why,
+    )
+
+
+def known_hash(row: Media | None) -> str | None:
+    return row.sha256 if row is not None and row.sha256 and SHA256.fullmatch(row.sha256) else None
+
+
+# --- While it goes on ---------------------------------------------------------------------
+
+
+def pause(action: Action, *, staff: Staff) -> None:
+    """Have the work stop where it is; it can go on later."""
+    require(staff, Role.MODERATOR)
+    change(action, {Work.Status.WAITING}, status=Work.Status.PAUSED)
+    change(action, {Work.Status.RUNNING}, wish=Work.Wish.PAUSE)
+
+
+def resume(action: Action, *, staff: Staff) -> None:
+    """Have the process that follows go on with it."""
+    require(staff, Role.MODERATOR)
+    stopped = {Work.Status.PAUSED, Work.Status.STOPPED}
+    change(action, stopped, status=Work.Status.WAITING, wish=Work.Wish.NONE, message="")
+    change(action, {Work.Status.RUNNING}, wish=Work.Wish.NONE)
+
+
+def cancel(action: Action, *, staff: Staff) -> None:
+    """Have what is not done yet never be done. What was done stays, and can be undone."""
+    require(staff, Role.MODERATOR)
+    with transaction.atomic():
+        idle = {Work.Status.WAITING, Work.Status.PAUSED, Work.Status.STOPPED}
+        if change(action, idle, status=Work.Status.CANCELLED, ended_at=datetime.now(UTC)):
+            close(action)
+    change(action, {Work.Status.RUNNING}, wish=Work.Wish.CANCEL)
+
+
+def change(action: Action, when: set[Work.Status], **fields: object) -> int:
+    work = Work.objects.filter(action=action, status__in=when)
+    return work.update(**fields, updated_at=datetime.now(UTC))
+
+
+def close(action: Action) -> None:
+    """What comes in the feed from now on is not this action's."""
+    still_open = Intent.objects.filter(action=action, feed_head__isnull=False, feed_until=None)
+    if still_open.exists():
+        still_open.update(feed_until=stream.newest_id())
