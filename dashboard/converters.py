@@ -66,3 +66,9 @@ class ExportFormConverter(WordConverter):
 
 class RunKindConverter(WordConverter):
     regex = "backfill|audit"
+
+
+class ControlConverter(WordConverter):
+    """What can be wished of an action under way."""
+
+    regex = "pause|resume|cancel"

@@ -45,6 +45,6 @@ class Request:
         )
 
 
-def plan_query(verb: Verb, name: str, value: object) -> str:
+def plan_query(verb: str, name: str, value: object) -> str:
     """The query string that asks for the plan of one such action."""
     return urlencode({"verb": verb, name: str(value)})

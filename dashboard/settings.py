@@ -63,10 +63,10 @@ HOMESERVER_NAME = env_server_name("HOMESERVER_NAME", None if HOMESERVER_ATTACHED
 HOMESERVER_URL = env_homeserver_url("HOMESERVER_URL")
 HOMESERVER_TOKEN = env_token("HOMESERVER_TOKEN", file=os.environ.get("HOMESERVER_TOKEN_FILE", "").strip())
 if bool(HOMESERVER_URL) != bool(HOMESERVER_TOKEN):
-    msg = "HOMESERVER_URL and HOMESERVER_TOKEN (or HOMESERVER_TOKEN_FILE) belong together: set both to act, or neither."
+    msg = "HOMESERVER_URL and HOMESERVER_TOKEN (or HOMESERVER_TOKEN_FILE) belong together: set both, or neither."
     raise ImproperlyConfigured(msg)
 if HOMESERVER_URL and not HOMESERVER_ATTACHED:
-    msg = "HOMESERVER_URL is set, but no HOMESERVER_DATABASE_URL: to act on a homeserver its database has to be read."
+    msg = "HOMESERVER_URL needs HOMESERVER_DATABASE_URL too: to act on a homeserver its database has to be read."
     raise ImproperlyConfigured(msg)
 
 

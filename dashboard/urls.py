@@ -5,9 +5,10 @@ from django.urls import URLPattern, URLResolver, path, register_converter
 from django.views.decorators.http import require_POST
 
 from dashboard.changes_api import quarantine_changes
-from dashboard.converters import ExportFormConverter, NameConverter, OriginConverter, RunKindConverter
+from dashboard.converters import ControlConverter, ExportFormConverter, NameConverter, OriginConverter, RunKindConverter
 from dashboard.views import live, system
 from dashboard.views.account import PasswordView, SignInView, account, end_others, end_session
+from dashboard.views.actions import action_control, action_detail, action_export, action_list, action_new, action_undo
 from dashboard.views.backfill import backfill, pause_run, start_run
 from dashboard.views.exports import export
 from dashboard.views.media import media_detail
@@ -17,11 +18,18 @@ from dashboard.views.timeline import timeline
 register_converter(OriginConverter, "origin")
 register_converter(NameConverter, "name")
 register_converter(RunKindConverter, "run_kind")
+register_converter(ControlConverter, "control")
 register_converter(ExportFormConverter, "export_form")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", timeline, name="timeline"),
     path("media/<origin:origin>/<name:media_id>/", media_detail, name="media-detail"),
+    path("actions/", action_list, name="action-list"),
+    path("actions.<export_form:form>", action_export, name="action-export"),
+    path("actions/new/", action_new, name="action-new"),
+    path("actions/<int:number>/", action_detail, name="action-detail"),
+    path("actions/<int:number>/undo/", action_undo, name="action-undo"),
+    path("actions/<int:number>/<control:control>/", action_control, name="action-control"),
     path("backfill/", backfill, name="backfill"),
     path("backfill/<run_kind:kind>/start/", start_run, name="run-start"),
     path("backfill/<int:number>/pause/", pause_run, name="run-pause"),

@@ -4,11 +4,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
+from quarantine.fields import SHA256
 from quarantine.models import Cause
 from quarantine.mxc import SERVER, USER, Kind, Mxc, MxcError, parse_pasted, shown
 
 MOST_LINES = 50_000
 MOST_COMPLAINTS = 5
+A_HASH = "a sha256: that is 64 hexadecimal digits"
+A_USER = "a user id, such as @name:matrix.example"
+A_ROOM = "a room id, such as !abc:matrix.example"
+A_SERVER = "a server name, such as matrix.example"
 SHOWN = 500  # characters of a long list that are kept as the action's target
 
 
@@ -46,17 +51,12 @@ class Aim:
             said.take_pasted(line)
         for text in meaningful(media):
             said.take_media(text)
-        for text in meaningful(hashes):
-            said.take(Kind.SHA256, text)
-        for text in meaningful(users):
-            said.take(Kind.USER, text)
-        named_rooms = [
-            said.checked(text, text[0] == "!", "a room id, such as !abc:matrix.example") for text in meaningful(rooms)
+        said.hashes += [
+            said.checked(text.lower(), SHA256.fullmatch(text.lower()), A_HASH) for text in meaningful(hashes)
         ]
-        servers = [
-            said.checked(text, SERVER.fullmatch(text) is not None, "a server name, such as matrix.example")
-            for text in meaningful(origins)
-        ]
+        said.users += [said.checked(text, USER.fullmatch(text), A_USER) for text in meaningful(users)]
+        named_rooms = [said.checked(text, text[0] == "!", A_ROOM) for text in meaningful(rooms)]
+        servers = [said.checked(text, SERVER.fullmatch(text), A_SERVER) for text in meaningful(origins)]
         said.complain()
         return cls(
             media=unique(said.media),
@@ -125,17 +125,7 @@ class Reading:
         except MxcError as error:
             self.problems.append(str(error))
 
-    def take(self, kind: Kind, text: str) -> None:
-        if kind is Kind.USER:
-            self.users.append(
-                self.checked(text, USER.fullmatch(text) is not None, "a user id, such as @name:matrix.example")
-            )
-            return
-        digits = text.lower()
-        fits = len(digits) == 64 and set(digits) <= set("0123456789abcdef")
-        self.hashes.append(self.checked(digits, fits, "a sha256: that is 64 hexadecimal digits"))
-
-    def checked(self, text: str, fits: bool, what: str) -> str:
+    def checked(self, text: str, fits: object, what: str) -> str:
         if not fits:
             self.problems.append(f"{shown(text)} is not {what}.")
         return text

@@ -86,12 +86,12 @@ class Performer:
         return True
 
     def perform(self, intents: list[Intent]) -> None:
-        rows = media.read(map(mxc_of, intents))
-        due = [intent for intent in intents if judge(rows.get(mxc_of(intent)), self.verb) is Fate.CHANGED]
+        rows = media.read([intent.mxc for intent in intents])
+        due = [intent for intent in intents if judge(rows.get(intent.mxc), self.verb) is Fate.CHANGED]
         if due:
             self.announce(due, rows)
             self.call(due)
-            rows = media.read(map(mxc_of, intents))
+            rows = media.read([intent.mxc for intent in intents])
         self.follower.reach(stream.newest_id())
         self.settle(intents, rows)
 
@@ -102,7 +102,7 @@ class Performer:
             if intent.feed_head is None:  # else a killed process had announced it, and may have called
                 intent.feed_head, intent.feed_generation = head, generation
             intent.fate, intent.matrix_user = Fate.CALLED, self.homeserver.user_id
-            intent.sha256 = known_hash(rows[mxc_of(intent)])
+            intent.sha256 = known_hash(rows[intent.mxc])
         Intent.objects.bulk_update(due, ["fate", "feed_head", "feed_generation", "matrix_user", "sha256"])
 
     def call(self, due: list[Intent]) -> None:
@@ -113,7 +113,7 @@ class Performer:
             if intent.sha256 in followed:
                 continue
             try:
-                do(mxc_of(intent))
+                do(intent.mxc)
             except UnknownMediaError:
                 continue  # gone meanwhile; the look afterwards says so
             except HomeserverError as error:
@@ -136,7 +136,7 @@ class Performer:
         until = stream.newest_id()
         ours, others = self.recorded(intents)
         for intent in intents:
-            mxc = mxc_of(intent)
+            mxc = intent.mxc
             called = intent.feed_head is not None
             fate = judge(rows.get(mxc), self.verb)
             if fate is Fate.CHANGED:  # it still would be
@@ -151,7 +151,7 @@ class Performer:
         """What the ledger says this action changed, and what it says somebody else brought into that state."""
         if self.verb not in WANTED:
             return set(), set()
-        items = ledger.fetch_items(map(mxc_of, intents))
+        items = ledger.fetch_items([intent.mxc for intent in intents])
         changes = Change.objects.filter(action=self.action, media_id__in=[intent.media_id for intent in intents])
         ours = {change.mxc for change in changes}
         others = {mxc for mxc, item in items.items() if item.state == WANTED[self.verb] and mxc not in ours}
@@ -169,10 +169,6 @@ class Performer:
 
     def note(self, **fields: object) -> None:
         Work.objects.filter(action=self.action).update(**fields, updated_at=datetime.now(UTC))
-
-
-def mxc_of(intent: Intent) -> Mxc:
-    return Mxc(intent.origin, intent.media_id)
 
 
 def outcome_of(action: Action) -> Outcome:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Max
 
 from quarantine.homeserver.models import LocalMedia, RemoteMedia
-from quarantine.models import Action, Change, Ledger, MediaItem, Role, Source, Staff, State, Verb
+from quarantine.models import Action, Change, Ledger, MediaItem, Role, Source, Staff, State, Verb, Work
 
 BEGINNING = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UNSET = object()
@@ -22,7 +22,9 @@ def make_staff(username="mod", *, role=Role.MODERATOR, **fields):
 def make_action(*, reason="", staff=None, verb=Verb.QUARANTINE, **fields):
     staff = staff or Staff.objects.first() or make_staff()
     fields = {"target": "mxc://matrix.example/abc", "created_at": BEGINNING} | fields
-    return Action.objects.create(verb=verb, reason=reason, staff=staff, **fields)
+    action = Action.objects.create(verb=verb, reason=reason, staff=staff, **fields)
+    Work.objects.create(action=action, status=Work.Status.FINISHED, updated_at=BEGINNING, ended_at=BEGINNING)
+    return action
 
 
 def make_change(*, seen_at=None, not_before=UNSET, state=State.QUARANTINED, **fields):

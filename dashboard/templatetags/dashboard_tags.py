@@ -1,5 +1,6 @@
 """Formatting for templates; nothing here asks a database."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import cast
 from urllib.parse import urlencode
@@ -13,11 +14,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard import text, times
+from dashboard.intake import plan_query
 from dashboard.terms import Term
 from quarantine.models import Role, Staff
 
 PAGES = (
     ("timeline", "Timeline", Role.VIEWER),
+    ("action-list", "Activity", Role.VIEWER),
     ("backfill", "Backfill", Role.ADMIN),
 )
 
@@ -36,6 +39,12 @@ register.filter("full_time", times.full)
 register.filter("short_time", times.short)
 register.filter("duration", times.duration)
 register.filter("from_ms", times.from_ms)
+
+
+@register.filter
+def given(values: Mapping[str, str], name: str) -> str:
+    """What a mapping, such as a query string, has under this name; empty where nothing."""
+    return values.get(name) or ""
 
 
 @register.simple_tag
@@ -58,6 +67,12 @@ def stylesheets() -> SafeString:
 def filter_url(name: str, value: object) -> str:
     """The timeline with this one filter."""
     return f"{reverse('timeline')}?{urlencode({name: str(Term(value, str(value)))})}"
+
+
+@register.simple_tag
+def plan_url(verb: str, name: str, value: object) -> str:
+    """The plan of one such action; nothing is done by following it."""
+    return f"{reverse('action-new')}?{plan_query(verb, name, value)}"
 
 
 @register.simple_tag

@@ -10,21 +10,26 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from dashboard.action_exports import MOST, written
+from dashboard.action_filters import ActionFilter
+from dashboard.exports import CONTENT_TYPES
 from dashboard.http import render_page
 from dashboard.intake import Request
 from dashboard.views.account import StaffRequest
+from dashboard.views.exports import problem
 from quarantine import actions
 from quarantine.actions import ActionError, Outcome
 from quarantine.aims import AimError
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import HomeserverAwayError
-from quarantine.models import Action, Category, Change, Fate, Role, Verb, Work
+from quarantine.models import Action, Category, Cause, Change, Fate, Role, Verb, Work
 from quarantine.performance import perform_if_small
 from quarantine.plans import INVERSE, Plan, PlanError, plan, plan_undo
 from quarantine.staff import require
 
 SHOWN = 100  # media items of a plan or an action that are listed
+LEFT_OUT = (Fate.ALREADY, Fate.PROTECTED, Fate.ABSENT, Fate.LEFT, Fate.FAILED)
 SWAPS = {"progress": "progress"}
 CONTROLS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}
 
@@ -38,7 +43,8 @@ def action_new(request: StaffRequest) -> HttpResponse:
         asked = Request.read(data)
         shown = plan(verb=asked.verb, aim=asked.aim, homeserver=gateway())
     except (AimError, PlanError) as error:
-        return refused(request, str(error), data, HTTPStatus.UNPROCESSABLE_ENTITY)
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if any(data.values()) else HTTPStatus.OK
+        return refused(request, str(error), data, status)
     except (HomeserverError, HomeserverAwayError) as error:
         return refused(request, str(error), data, HTTPStatus.SERVICE_UNAVAILABLE)
     return decide(request, shown, hidden=asked.hidden)
@@ -59,39 +65,40 @@ def action_undo(request: StaffRequest, number: int) -> HttpResponse:
 
 def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]]) -> HttpResponse:
     """Show the plan; or do it, if that is the plan that was seen and a reason came with it."""
-    problem = ""
+    said = ""
     if request.POST.get("digest"):
         category, reason = request.POST.get("category", ""), request.POST.get("reason", "")
         if request.POST["digest"] != shown.digest:
-            problem = "This is no longer what you saw: something changed meanwhile. Look again, then decide."
+            said = "This is no longer what you saw: something changed meanwhile. Look again, then decide."
         else:
             try:
                 action = actions.start(shown, staff=request.user, category=category, reason=reason)
             except ActionError as error:
-                problem = str(error)
+                said = str(error)
             else:
                 perform_if_small(action)
                 return redirect("action-detail", action.pk)
     context = {
         "plan": shown,
+        "left_out": [(fate, fate.label, len(shown.of_fate(fate))) for fate in LEFT_OUT if shown.of_fate(fate)],
         "hidden": hidden,
         "listed": shown.items[:SHOWN],
         "unlisted": max(0, len(shown.items) - SHOWN),
         "categories": Category.objects.filter(retired=False),
-        "problem": problem,
+        "problem": said,
         "posted": request.POST,
         "needs_note": shown.verb in actions.NEEDS_NOTE,
         "back": safe_back(request),
     }
-    status = HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK
     return render_page(request, "dashboard/action_plan.html", context, status=status)
 
 
-def refused(request: StaffRequest, problem: str, data: QueryDict, status: HTTPStatus) -> HttpResponse:
+def refused(request: StaffRequest, why: str, data: QueryDict, status: HTTPStatus) -> HttpResponse:
     """What was asked can't even be planned: say why, and let it be mended."""
     verb = data.get("verb", "")
     context = {
-        "problem": problem,
+        "problem": why,
         "verb": Verb(verb) if verb in Verb.values else None,
         "lines": data.get("list", ""),
         "asked": any(data.values()),
@@ -125,6 +132,45 @@ class Told:
     @property
     def undo(self) -> Verb:
         return INVERSE[Verb(self.action.verb)]
+
+
+@require_safe
+def action_list(request: StaffRequest) -> HttpResponse:
+    """What staff did, newest first."""
+    filters = ActionFilter(request.GET, queryset=Action.objects.all())
+    page, older = filters.page()
+    now = datetime.now(UTC)
+    context = {
+        "filters": filters,
+        "actions": [Told(action, action.work.is_silent(now)) for action in page],
+        "older": older,
+        "labels": dict(Category.objects.values_list("slug", "label")),
+        "choices": choices_of(filters),
+        "may_act": request.user.may(Role.MODERATOR),
+    }
+    status = HTTPStatus.OK if filters.is_valid() else HTTPStatus.UNPROCESSABLE_ENTITY
+    return render_page(request, "dashboard/action_list.html", context, status=status)
+
+
+@require_safe
+def action_export(request: StaffRequest, form: str) -> HttpResponse:
+    """The newest actions that match, as a file."""
+    require(request.user, Role.VIEWER)
+    filters = ActionFilter(request.GET, queryset=Action.objects.all())
+    if not filters.is_valid():
+        return problem("M_INVALID_PARAM", " ".join(filters.problems), HTTPStatus.BAD_REQUEST)
+    found = list(filters.found()[: MOST + 1])
+    next_cursor = found[MOST - 1].pk if len(found) > MOST else None
+    response = HttpResponse(written(found[:MOST], form, next_cursor=next_cursor), content_type=CONTENT_TYPES[form])
+    response.headers["Content-Disposition"] = f'attachment; filename="quarantine-actions.{form}"'
+    return response
+
+
+def choices_of(filters: ActionFilter) -> dict[str, tuple[str, list[tuple[str, str]]]]:
+    """Label and values of each filter that has a few."""
+    categories = list(Category.objects.values_list("slug", "label"))
+    known = {"verb": Verb.choices, "category": categories, "cause": Cause.choices, "status": Work.Status.choices}
+    return {name: (filters.filters[name].label, list(values)) for name, values in known.items()}
 
 
 @require_safe

@@ -11,15 +11,16 @@ from dashboard.http import HtmxRequest, render_page
 from dashboard.pages import change_page
 from dashboard.rows import row_context
 from dashboard.terms import BIGGEST
+from dashboard.views.account import StaffRequest
 from quarantine.homeserver.media import HomeserverAwayError
-from quarantine.models import Change
+from quarantine.models import Category, Change, Role
 from quarantine.mxc import Mxc
 
 SWAPS = {"history": "history"}
 
 
 @require_safe
-def media_detail(request: HtmxRequest, origin: str, media_id: str) -> HttpResponse:
+def media_detail(request: StaffRequest, origin: str, media_id: str) -> HttpResponse:
     mxc = Mxc(origin, media_id)
     try:
         found = dossier(mxc)
@@ -32,6 +33,8 @@ def media_detail(request: HtmxRequest, origin: str, media_id: str) -> HttpRespon
     context = {
         "dossier": found,
         "media": found.media,
+        "may_act": request.user.may(Role.MODERATOR),
+        "categories": Category.objects.filter(retired=False),
         "latest": row_context(found.media.last) if found.media.last else None,
         "filters": filters,
         "page": page,

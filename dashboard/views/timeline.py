@@ -17,7 +17,8 @@ from dashboard.http import HtmxRequest, render_page
 from dashboard.pages import change_page
 from dashboard.rows import rows_html
 from dashboard.toolbar import toolbar
-from quarantine.models import Change
+from dashboard.views.account import StaffRequest
+from quarantine.models import Change, Role
 from quarantine.summaries import standing
 
 SWAPS = {"results": "results-update", "summary": "summary"}
@@ -31,7 +32,7 @@ class Day:
 
 
 @require_safe
-def timeline(request: HtmxRequest) -> HttpResponse:
+def timeline(request: StaffRequest) -> HttpResponse:
     now = timezone.now()
     stands = standing(now)
     filters = ChangeFilter(request.GET, queryset=Change.objects.all())
@@ -43,6 +44,7 @@ def timeline(request: HtmxRequest) -> HttpResponse:
         "days": list(by_day(page.changes, today=now.date())),
         "toolbar": toolbar(filters, username=request.user.get_username(), now=now),
         "live": True,
+        "may_act": request.user.may(Role.MODERATOR),
     }
     return render_page(
         request,

@@ -8,6 +8,7 @@ from django.db.models import F, Q
 
 from quarantine.fields import Sha256Field
 from quarantine.models.ledger import NAME_LENGTH, Cause, Staff
+from quarantine.mxc import Mxc
 
 
 class Verb(models.TextChoices):
@@ -171,3 +172,11 @@ class Intent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.origin}/{self.media_id}: {self.fate}"
+
+    @property
+    def mxc(self) -> Mxc:
+        return Mxc(self.origin, self.media_id)
+
+    @property
+    def kind(self) -> Fate:
+        return Fate(self.fate)

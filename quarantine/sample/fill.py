@@ -11,7 +11,8 @@ from itertools import batched
 from operator import attrgetter
 
 from django.conf import settings
-from django.db import transaction
+from django.core.management.color import no_style
+from django.db import connection, transaction
 
 from quarantine import ledger
 from quarantine.entries import Entry
@@ -184,7 +185,7 @@ def write_ledger(
     progress("ledger", 0, total)
     for some in appends(numbered):
         with transaction.atomic():
-            actions += write_actions(some, people)
+            actions += write_actions(some, people, before=actions)
             entries = [entry for one in some for entry in to_entries(one, held.feed_generation)]
             last = max((feed_id for one in some for feed_id in one.feed_ids[-1:]), default=position)
             cursor = FeedCursor(generation=held.feed_generation, before=position, after=last)
@@ -194,6 +195,9 @@ def write_ledger(
                 raise SampleError(msg)
         position, recorded, repeats = last, done.head, repeats + done.repeated
         progress("ledger", recorded + repeats, total)
+    for statement in connection.ops.sequence_reset_sql(no_style(), [Action]):
+        with connection.cursor() as db:
+            db.execute(statement)
     Ledger.objects.filter(pk=held.pk).update(feed_read_at=end)  # what comes now is later than this
     return Filled(changes=recorded, repeats=repeats, media=media, actions=actions, feed_position=position)
 
@@ -212,26 +216,21 @@ def appends(numbered: list[Numbered]) -> Iterator[list[Numbered]]:
         yield some
 
 
-def write_actions(some: list[Numbered], people: dict[str, Staff]) -> int:
-    """What staff did, before the changes that refer to it; an undo after what it undoes."""
+def write_actions(some: list[Numbered], people: dict[str, Staff], *, before: int) -> int:
+    """What staff did, before the changes that refer to it, numbered in its order after `before`."""
     done = [(one.incident, one.incident.deed) for one in some if one.incident.deed is not None]
-    plain = [(incident, deed) for incident, deed in done if deed.undoes is None]
-    undone = [(incident, deed) for incident, deed in done if deed.undoes is not None]
-    for pairs in (plain, undone):
-        rows = Action.objects.bulk_create(
-            [to_action(incident, deed, people) for incident, deed in pairs], batch_size=ROWS_PER_STATEMENT
-        )
-        for (_, deed), row in zip(pairs, rows, strict=True):
-            deed.pk = row.pk
-        Work.objects.bulk_create(
-            [to_work(incident, row) for (incident, _), row in zip(pairs, rows, strict=True)],
-            batch_size=ROWS_PER_STATEMENT,
-        )
+    for number, (_, deed) in enumerate(done, before + 1):
+        deed.pk = number
+    actions = [to_action(incident, deed, people) for incident, deed in done]
+    Action.objects.bulk_create(actions, batch_size=ROWS_PER_STATEMENT)
+    works = [to_work(incident, action) for (incident, _), action in zip(done, actions, strict=True)]
+    Work.objects.bulk_create(works, batch_size=ROWS_PER_STATEMENT)
     return len(done)
 
 
 def to_action(incident: Incident, deed: Deed, people: dict[str, Staff]) -> Action:
     return Action(
+        pk=deed.pk,
         verb=deed.verb,
         cause=deed.cause,
         target=deed.target,

@@ -5,3 +5,4 @@ import "./hotkeys.js";
 import "./live.js";
 import "./local-time.js";
 import "./menus.js";
+import "./selection.js";

@@ -1,4 +1,6 @@
-// Keys: / search, j and k move from row to row, Enter opens, n shows new rows, p pauses. Off while typing and with a modifier held.
+// Keys: / search, j and k move from row to row, Enter opens, x selects, q and u plan an action, n shows new rows, p pauses.
+// Off while typing and with a modifier held.
+import { act as perform, clear, toggle } from "./selection.js";
 
 const typing = (element) => element.closest("input, textarea, select, [contenteditable]");
 const current = () => document.querySelector('.row[aria-current="true"]');
@@ -7,6 +9,9 @@ const KEYS = {
   "/": () => document.getElementById("q")?.focus(),
   j: () => move(1),
   k: () => move(-1),
+  x: () => toggle(current()),
+  q: () => perform("quarantine", current()),
+  u: () => perform("release", current()),
   n: () => document.querySelector("#new-pill:not([hidden])")?.click(),
   p: () => document.querySelector("#live:not([hidden]) [data-live-toggle]")?.click(),
   Enter: () => current()?.querySelector("a.name").click(),
@@ -22,7 +27,9 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") current()?.removeAttribute("aria-current");
+  if (event.key !== "Escape" || document.querySelector("details.menu[open]")) return; // that closes first
+  if (document.querySelector("#rows .c-check :checked")) clear();
+  else current()?.removeAttribute("aria-current");
 });
 
 function move(step) {

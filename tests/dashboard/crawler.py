@@ -90,7 +90,7 @@ def crawl(client, *starts, most=60):
             continue
         kinds.add(kind)
         answer = client.get(address)
-        if answer.streaming:  # an export: saved, never shown
+        if answer.streaming or "html" not in answer.headers["Content-Type"]:  # an export: saved, never shown
             assert answer.headers["Content-Disposition"].startswith("attachment")
             continue
         found[address] = answer

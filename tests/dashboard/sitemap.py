@@ -13,6 +13,7 @@ EXAMPLES = {
     "slug": "abc",
     "export_form": "csv",
     "run_kind": "audit",
+    "control": "pause",
 }
 # All that strangers may ask for.
 PUBLIC = {"/login/", "/logout/", "/healthz", "/readyz"}

@@ -12,6 +12,7 @@ from tests.environment import ROOT, declared_variables, process_environ, setting
 
 GOOD = {"SECRET_KEY": token_urlsafe(50), "HTTPS": "on", "ALLOWED_HOSTS": "quarantine.example"}
 PASSWORD = "hunter2"
+TO_ACT = {"HOMESERVER_DATABASE_URL": "postgres://u@h/x", "HOMESERVER_NAME": "h"}
 REFUSED = [
     {"SECRET_KEY": ""},
     {"SECRET_KEY": "short"},
@@ -39,6 +40,13 @@ REFUSED = [
     {"HOMESERVER_NAME": "", "HOMESERVER_DATABASE_URL": "postgres://u@h/x"},
     {"HOMESERVER_NAME": "https://example.com"},
     {"HOMESERVER_NAME": "<script>"},
+    {"HOMESERVER_URL": "ftp://h", **TO_ACT},
+    {"HOMESERVER_URL": f"https://u:{PASSWORD}@h/", **TO_ACT},
+    {"HOMESERVER_URL": "http://matrix.example.com", **TO_ACT},  # an admin's token, unencrypted
+    {"HOMESERVER_URL": "http://127.0.0.1:8008"},
+    {"HOMESERVER_URL": "http://127.0.0.1:8008", "HOMESERVER_TOKEN": PASSWORD},  # no database
+    {"HOMESERVER_TOKEN": f"{PASSWORD} {PASSWORD}", **TO_ACT},
+    {"HOMESERVER_TOKEN_FILE": "/nowhere", "HOMESERVER_URL": "http://localhost"},
     {"MEDIA_PREVIEWS": "2"},
 ]
 

@@ -4,6 +4,7 @@ import json
 import signal
 import threading
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import time
 from types import FrameType
@@ -15,6 +16,7 @@ from django.db import DatabaseError, InterfaceError
 from quarantine.fold import LedgerError
 from quarantine.follow import Totals, follow, follow_once
 from quarantine.homeserver.media import HomeserverAwayError
+from quarantine.performance import Worker
 from quarantine.preparation import require_prepared
 from quarantine.runner import Runner
 
@@ -37,8 +39,9 @@ class Command(BaseCommand):
         stop = stop_on_signals()
         try:
             require_prepared()
-            also = Runner(stop, audit_at=audit_at).tick
-            totals = follow_once(stop=stop) if once else follow(stop=stop, interval=interval, also=also)
+            totals = (
+                follow_once(stop=stop) if once else follow(stop=stop, interval=interval, also=beside(stop, audit_at))
+            )
         except LedgerError as error:
             raise CommandError(str(error)) from error
         except HomeserverAwayError as error:
@@ -60,6 +63,17 @@ class Command(BaseCommand):
         )
         if not totals.complete:
             self.stdout.write("The end of the feed was not reached: rows wait behind one that may still come.")
+
+
+def beside(stop: threading.Event, audit_at: time | None) -> Callable[[], None]:
+    """What this process does beside following: the runs and the actions that wait for it."""
+    runner, worker = Runner(stop, audit_at=audit_at), Worker(stop)
+
+    def tick() -> None:
+        runner.tick()
+        worker.tick()
+
+    return tick
 
 
 def stop_on_signals() -> threading.Event:
