@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Max
 
 from quarantine.homeserver.models import LocalMedia, RemoteMedia
-from quarantine.models import Action, Change, Ledger, MediaItem, Role, Source, Staff, State, Verb, Work
+from quarantine.models import Action, Category, Change, Ledger, MediaItem, Role, Source, Staff, State, Verb, Work
 
 BEGINNING = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UNSET = object()
@@ -25,6 +25,12 @@ def make_action(*, reason="", staff=None, verb=Verb.QUARANTINE, **fields):
     action = Action.objects.create(verb=verb, reason=reason, staff=staff, **fields)
     Work.objects.create(action=action, status=Work.Status.FINISHED, updated_at=BEGINNING, ended_at=BEGINNING)
     return action
+
+
+def make_categories(*slugs):
+    """Kinds of reason. A transactional test before this one has emptied their table too."""
+    for slug in slugs or ("spam", "other"):
+        Category.objects.get_or_create(slug=slug, defaults={"label": slug.title()})
 
 
 def make_change(*, seen_at=None, not_before=UNSET, state=State.QUARANTINED, **fields):
