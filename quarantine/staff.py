@@ -7,6 +7,10 @@ from django.db import IntegrityError, transaction
 
 from quarantine.models import Role, Staff
 
+# Accounts that act and that nobody can sign in to: made when first needed.
+TERMINAL = "terminal"
+RESERVED = {TERMINAL}
+
 
 class StaffError(Exception):
     """What was asked of an account can't be done; the text is a sentence for whoever asked."""
@@ -37,6 +41,15 @@ def add_staff(*, name: str, role: Role, password: str, any_password: bool = Fals
     except IntegrityError as error:  # somebody else was quicker
         msg = f"There is an account {name!r} already."
         raise StaffError(msg) from error
+    return staff
+
+
+def account_of_terminal() -> Staff:
+    """On whose behalf the commands act where no account is named. Nobody can sign in to it."""
+    staff, made = Staff.objects.get_or_create(username=TERMINAL, defaults={"role": Role.MODERATOR, "password": "!"})
+    if made:
+        staff.set_unusable_password()
+        staff.save(update_fields=["password"])
     return staff
 
 
@@ -72,6 +85,7 @@ def set_role(*, name: str, role: Role) -> Staff:
 
 def set_password(*, name: str, password: str) -> Staff:
     """Replace a forgotten password, and end every session that began with the old one."""
+    refuse_reserved(name)
     with transaction.atomic():
         staff = find(name)
         set_checked(staff, password, any_password=False)
@@ -101,7 +115,14 @@ def keep_one_admin(*, without: Staff) -> None:
         raise StaffError(msg)
 
 
+def refuse_reserved(name: str) -> None:
+    if name.lower() in RESERVED:
+        msg = f"{name!r} is not a person's account: commands act in its name."
+        raise StaffError(msg)
+
+
 def check_name(staff: Staff) -> None:
+    refuse_reserved(staff.username)
     try:
         staff.clean_fields(exclude=["password"])
     except ValidationError as error:
