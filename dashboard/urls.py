@@ -12,6 +12,7 @@ from dashboard.views.actions import action_control, action_detail, action_export
 from dashboard.views.backfill import backfill, pause_run, start_run
 from dashboard.views.exports import export
 from dashboard.views.media import media_detail
+from dashboard.views.reasons import reason_add, reason_change, reasons, requarantine
 from dashboard.views.theme import theme
 from dashboard.views.timeline import timeline
 
@@ -30,6 +31,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("actions/<int:number>/", action_detail, name="action-detail"),
     path("actions/<int:number>/undo/", action_undo, name="action-undo"),
     path("actions/<int:number>/<control:control>/", action_control, name="action-control"),
+    path("reasons/", reasons, name="reasons"),
+    path("reasons/add/", reason_add, name="reason-add"),
+    path("reasons/requarantine/", requarantine, name="requarantine"),
+    path("reasons/<slug:slug>/change/", reason_change, name="reason-change"),
     path("backfill/", backfill, name="backfill"),
     path("backfill/<run_kind:kind>/start/", start_run, name="run-start"),
     path("backfill/<int:number>/pause/", pause_run, name="run-pause"),

@@ -1,6 +1,7 @@
 """The people who work here, and what each may do. Every rule about roles is asked of `require`."""
 
 from allauth.usersessions.models import UserSession
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -8,8 +9,8 @@ from django.db import IntegrityError, transaction
 from quarantine.models import Role, Staff
 
 # Accounts that act and that nobody can sign in to: made when first needed.
-TERMINAL = "terminal"
-RESERVED = {TERMINAL}
+TERMINAL, AUTOMATION = "terminal", "automation"
+RESERVED = {TERMINAL, AUTOMATION}
 
 
 class StaffError(Exception):
@@ -45,12 +46,19 @@ def add_staff(*, name: str, role: Role, password: str, any_password: bool = Fals
 
 
 def account_of_terminal() -> Staff:
-    """On whose behalf the commands act where no account is named. Nobody can sign in to it."""
-    staff, made = Staff.objects.get_or_create(username=TERMINAL, defaults={"role": Role.MODERATOR, "password": "!"})
-    if made:
-        staff.set_unusable_password()
-        staff.save(update_fields=["password"])
-    return staff
+    """On whose behalf the commands act where no account is named."""
+    return reserved_account(TERMINAL)
+
+
+def account_of_automation() -> Staff:
+    """On whose behalf the dashboard acts by itself, where an admin had that turned on."""
+    return reserved_account(AUTOMATION)
+
+
+def reserved_account(name: str) -> Staff:
+    """May act, and nobody can sign in to it."""
+    unusable = {"role": Role.MODERATOR, "password": make_password(None)}
+    return Staff.objects.get_or_create(username=name, defaults=unusable)[0]
 
 
 def disable_staff(name: str) -> Staff:
@@ -117,7 +125,7 @@ def keep_one_admin(*, without: Staff) -> None:
 
 def refuse_reserved(name: str) -> None:
     if name.lower() in RESERVED:
-        msg = f"{name!r} is not a person's account: commands act in its name."
+        msg = f"{name!r} is not a person's account: the dashboard acts in its name."
         raise StaffError(msg)
 
 

@@ -7,8 +7,9 @@ Synapse quarantines re-uploads of a known hash by itself and writes no row in it
 from collections.abc import Callable
 from itertools import batched
 
-from quarantine import ledger, look
+from quarantine import ledger, look, returns
 from quarantine.homeserver import media
+from quarantine.homeserver.media import Media
 from quarantine.ledger import Appended
 from quarantine.models import MediaItem, State
 from quarantine.mxc import Mxc
@@ -26,15 +27,20 @@ class Sweep:
         self.below: int | None = None  # the position the turn has got down to; None: start again
 
     def tick(self, settle: Callable[[], None]) -> Appended:
-        """Record what the homeserver quarantined by hash since. `settle` follows the feed to its end first."""
+        """Record what the homeserver quarantined by hash since, and report what it didn't.
+
+        `settle` follows the feed to its end first.
+        """
         done = Appended(head=ledger.current().head)
-        for some in batched(self.missing(), look.BATCH):  # a popular file may come back ten thousandfold
+        found = media.with_hashes(self.next_hashes())
+        for some in batched(self.missing(found), look.BATCH):  # a popular file may come back ten thousandfold
             done = done.then(look.record(some, settle=settle))
+        returns.settle_old()
+        returns.note(found, settle=settle)
         return done
 
-    def missing(self) -> list[Mxc]:
-        """Media with one of the next hashes that is quarantined there and not here."""
-        found = media.with_hashes(self.next_hashes())
+    def missing(self, found: list[Media]) -> list[Mxc]:
+        """Media that is quarantined there and not here."""
         quarantined = [row.mxc for row in found if row.quarantined_by is not None]
         held = look.held_as_quarantined(quarantined)
         return [mxc for mxc in quarantined if mxc not in held]

@@ -21,6 +21,7 @@ from quarantine.models import Role, Staff
 PAGES = (
     ("timeline", "Timeline", Role.VIEWER),
     ("action-list", "Activity", Role.VIEWER),
+    ("reasons", "Reasons", Role.ADMIN),
     ("backfill", "Backfill", Role.ADMIN),
 )
 

@@ -23,7 +23,7 @@ from quarantine.aims import AimError
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import HomeserverAwayError
-from quarantine.models import Action, Category, Cause, Change, Fate, Role, Verb, Work
+from quarantine.models import Action, Category, Cause, Change, Fate, Return, Role, Verb, Work
 from quarantine.performance import perform_if_small
 from quarantine.plans import INVERSE, Plan, PlanError, plan, plan_undo
 from quarantine.staff import require
@@ -147,6 +147,7 @@ def action_list(request: StaffRequest) -> HttpResponse:
         "labels": dict(Category.objects.values_list("slug", "label")),
         "choices": choices_of(filters),
         "may_act": request.user.may(Role.MODERATOR),
+        "back": Return.objects.filter(settled_at=None).order_by("-pk")[:SHOWN],
     }
     status = HTTPStatus.OK if filters.is_valid() else HTTPStatus.UNPROCESSABLE_ENTITY
     return render_page(request, "dashboard/action_list.html", context, status=status)

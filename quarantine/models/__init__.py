@@ -1,6 +1,6 @@
 """What the ledger's database holds."""
 
-from quarantine.models.actions import Action, AppendOnlyError, Category, Fate, Intent, Verb, Work
+from quarantine.models.actions import Action, AppendOnlyError, Category, Fate, Intent, Return, Verb, Work
 from quarantine.models.ledger import (
     FILE_NAME_LENGTH,
     NAME_LENGTH,
@@ -33,6 +33,7 @@ __all__ = [
     "Leg",
     "MediaItem",
     "OpenHole",
+    "Return",
     "Role",
     "Run",
     "RunQuerySet",

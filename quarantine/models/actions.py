@@ -180,3 +180,24 @@ class Intent(models.Model):
     @property
     def kind(self) -> Fate:
         return Fate(self.fate)
+
+
+class Return(models.Model):
+    """Media whose file was quarantined before, and that people can fetch: it is back."""
+
+    origin = models.CharField(max_length=NAME_LENGTH)
+    media_id = models.CharField(max_length=NAME_LENGTH)
+    sha256 = Sha256Field()
+    seen_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)  # quarantined, protected or gone since
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["media_id", "origin"], name="return_once")]
+        indexes = [models.Index(fields=["id"], name="return_open", condition=Q(settled_at=None))]
+
+    def __str__(self) -> str:
+        return f"{self.origin}/{self.media_id} is back"
+
+    @property
+    def mxc(self) -> Mxc:
+        return Mxc(self.origin, self.media_id)

@@ -92,6 +92,7 @@ class Ledger(models.Model):
     feed_position = models.BigIntegerField(default=0)  # newest feed id taken in, inclusive
     feed_read_at = models.DateTimeField(null=True)  # when the feed was last read to its end, nothing held back
     review_due = models.BooleanField(default=False)  # the homeserver was restored: what we hold must be compared
+    requarantine = models.BooleanField(default=False)  # what is back (Return) is quarantined without asking
 
     def __str__(self) -> str:
         return f"ledger of {self.homeserver_name} at {self.head}"

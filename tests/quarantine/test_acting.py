@@ -1,6 +1,5 @@
 """Actions on the sample homeserver: planned, done, verified, undone."""
 
-import hashlib
 import threading
 from collections import Counter
 
@@ -8,21 +7,30 @@ import pytest
 
 from quarantine import actions, ledger
 from quarantine.actions import ActionError, Outcome
-from quarantine.aims import Aim, AimError
-from quarantine.follow import Follower
 from quarantine.homeserver.gateway import SetupError, UnavailableError
 from quarantine.homeserver.models import LocalMedia
-from quarantine.homeserver.sample import File, SampleHomeserver
-from quarantine.models import Action, AppendOnlyError, Cause, Change, Fate, Intent, Role, Source, State, Verb, Work
-from quarantine.mxc import Mxc
-from quarantine.performance import BATCH, Performer, attempt, perform_if_small
-from quarantine.plans import SHARED, SINCE, PlanError, plan, plan_undo
+from quarantine.homeserver.sample import SampleHomeserver
+from quarantine.models import Action, AppendOnlyError, Change, Fate, Intent, Role, Source, State, Verb, Work
+from quarantine.performance import BATCH, attempt, perform_if_small
+from quarantine.plans import SHARED, SINCE, plan_undo
 from quarantine.staff import NotAllowedError
 from tests.factories import make_categories, make_staff
+from tests.quarantine.acting import (
+    SOMEBODY,
+    US,
+    begin,
+    cache,
+    do,
+    fates,
+    follow,
+    outcome,
+    perform,
+    planned,
+    told,
+    upload,
+)  # fmt: skip
 
 pytestmark = pytest.mark.django_db(transaction=True)
-HOME = "matrix.example"
-US, SOMEBODY = f"@quarantine-dashboard:{HOME}", f"@alice:{HOME}"
 
 
 @pytest.fixture
@@ -38,57 +46,6 @@ def moderator(home):
     return make_staff("priya")
 
 
-def upload(home, name, *, uploader="@mallory:matrix.example"):
-    """Local media; the same content for the same first word of the name."""
-    content = hashlib.sha256(name.split()[0].encode()).hexdigest()
-    return home.upload(File(sha256=content, upload_name=name), uploader=uploader)
-
-
-def cache(home, name, *, origin="spam.example"):
-    mxc = Mxc(origin, f"id-{name}".replace(" ", "-"))
-    home.cache_remote(File(sha256=hashlib.sha256(name.split()[0].encode()).hexdigest()), mxc=mxc)
-    return mxc
-
-
-def planned(home, verb, *media, **aim):
-    return plan(verb=verb, aim=Aim(media=media, **aim), homeserver=home)
-
-
-def begin(home, verb, *media, staff, reason="case 7", **aim):
-    return actions.start(planned(home, verb, *media, **aim), staff=staff, category="spam", reason=reason)
-
-
-def do(home, verb, *media, staff, **aim):
-    """Plan, start and perform; the action."""
-    action = begin(home, verb, *media, staff=staff, **aim)
-    perform(action, home)
-    return action
-
-
-def perform(action, homeserver):
-    Performer(action, homeserver, threading.Event()).go()
-
-
-def follow():
-    Follower(threading.Event()).settle()
-
-
-def outcome(action):
-    return Outcome(**Work.objects.get(action=action).outcome)
-
-
-def fates(action):
-    return {intent.mxc: Fate(intent.fate) for intent in action.intents.all()}
-
-
-def told():
-    """What the ledger says, in its order."""
-    return [
-        (change.mxc, change.state, change.changed_by, change.source, change.action_id)
-        for change in Change.objects.order_by("stream_id")
-    ]
-
-
 class Flaky(SampleHomeserver):
     """The sample homeserver, failing after some calls, if ever; it counts them."""
 
@@ -101,86 +58,6 @@ class Flaky(SampleHomeserver):
             raise self.error
         self.calls.append(mxc)
         super().quarantine(mxc)
-
-
-# --- The plan -----------------------------------------------------------------------------
-
-
-def test_the_plan_says_what_becomes_of_each(home):
-    first, copy = upload(home, "scam"), upload(home, "scam again", uploader="@eve:matrix.example")
-    remote = cache(home, "scam")
-    shielded, held = upload(home, "logo"), upload(home, "old")
-    home.protect(shielded)
-    home.quarantine(held)
-    typo = Mxc("Matrix.Example", first.media_id)
-
-    found = planned(home, Verb.QUARANTINE, first, shielded, held, typo)
-
-    assert {item.mxc: item.fate for item in found.items} == {
-        first: Fate.CHANGED,
-        shielded: Fate.PROTECTED,
-        held: Fate.ALREADY,
-        typo: Fate.ABSENT,
-    }
-    assert {row.mxc for row in found.copies} == {copy, remote}
-    assert found.affected == 3
-    assert found.uploaders == ["@eve:matrix.example", "@mallory:matrix.example"]
-    assert found.origins == [HOME, "spam.example"]
-    assert found.hints == [f"There is no {typo}. Did you mean {first}?"]
-
-
-def test_a_plan_follows_users_rooms_hashes_and_servers(home):
-    one, two = upload(home, "a", uploader="@bot:matrix.example"), upload(home, "b", uploader="@bot:matrix.example")
-    far, further = cache(home, "c"), cache(home, "d", origin="other.example")
-    sha256 = LocalMedia.objects.get(media_id=two.media_id).sha256
-    home = SampleHomeserver(user_id=US, rooms={"!r:matrix.example": [far, further]})
-
-    def names(**aim):
-        return {item.mxc for item in planned(home, Verb.QUARANTINE, **aim).items}
-
-    assert names(users=("@bot:matrix.example",)) == {one, two}
-    assert names(hashes=(sha256,)) == {two}
-    assert names(origins=("spam.example",)) == {far}
-    assert names(rooms=("!r:matrix.example",)) == {far, further}
-
-
-def test_what_cannot_be_planned_is_refused_in_a_sentence(home):
-    remote = cache(home, "x")
-
-    with pytest.raises(PlanError, match="Nothing was chosen"):
-        planned(home, Verb.QUARANTINE)
-    with pytest.raises(PlanError, match="Only local media can be protected"):
-        planned(home, Verb.PROTECT, remote)
-    with pytest.raises(PlanError, match="is this homeserver itself"):
-        planned(home, Verb.QUARANTINE, origins=(HOME,))
-
-
-@pytest.mark.parametrize(
-    ("said", "complaint"),
-    [
-        ({"lines": ["mxc://a.example/b", "what is this"]}, "'what is this' is neither"),
-        ({"lines": ["mxc://nothing"]}, "is not a media address"),
-        ({"hashes": ["abc"]}, "'abc' is not a sha256"),
-        ({"users": ["mallory"]}, "'mallory' is not a user id"),
-        ({"rooms": ["#alias:a.example"]}, "is not a room id"),
-        ({"origins": ["https://a.example"]}, "is not a server name"),
-    ],
-)
-def test_an_aim_that_makes_no_sense_is_refused_in_a_sentence(said, complaint):
-    with pytest.raises(AimError, match=complaint):
-        Aim.read(**said)
-
-
-def test_an_aim_is_read_from_anything_pasted():
-    sha256 = "AB" * 32
-    url = "https://matrix.example/_matrix/client/v1/media/download/spam.example/xyz/cat.png"
-
-    aim = Aim.read(lines=["", "mxc://a.example/b ", url, sha256, "@eve:matrix.example", "mxc://a.example/b"])
-
-    assert aim.media == (Mxc("a.example", "b"), Mxc("spam.example", "xyz"))
-    assert (aim.hashes, aim.users) == ((sha256.lower(),), ("@eve:matrix.example",))
-    assert aim.cause is Cause.LIST
-    assert Aim.read(users=["@eve:matrix.example"]).cause is Cause.USER
 
 
 # --- Done and verified --------------------------------------------------------------------
