@@ -2,7 +2,7 @@
 // Off while typing and with a modifier held.
 import { act as perform, clear, toggle } from "./selection.js";
 
-const typing = (element) => element.closest("input, textarea, select, [contenteditable]");
+const typing = (element) => element.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");
 const current = () => document.querySelector('.row[aria-current="true"]');
 
 const KEYS = {

@@ -1,0 +1,188 @@
+"""The pages to act through: planned, decided, told, listed, exported."""
+
+import json
+
+import pytest
+from django.conf import settings
+
+from quarantine import ledger
+from quarantine.homeserver.gateway import WatchOnlyError
+from quarantine.homeserver.sample import File, SampleHomeserver
+from quarantine.models import Action, Category, Change, Ledger, Return, Role, Work
+from tests.factories import make_action, make_categories, make_change, make_staff
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NEW = "/actions/new/"
+
+
+@pytest.fixture
+def home(transactional_db):
+    ledger.bind()
+    make_categories()
+    return SampleHomeserver(user_id=f"@ann:{settings.HOMESERVER_NAME}")
+
+
+@pytest.fixture
+def media(home):
+    return home.upload(File(sha256="a" * 64, upload_name="scam.png"), uploader="@mallory:matrix.example")
+
+
+@pytest.fixture
+def moderator(client, home):
+    client.force_login(make_staff("priya"))
+    return client
+
+
+def decide(client, page, **fields):
+    """Post what the plan's page would: what is hidden in it, and a reason."""
+    hidden = dict(page.context["hidden"])
+    answer = {"digest": page.context["plan"].digest, "category": "spam", "reason": "case 7"}
+    return client.post(page.request["PATH_INFO"], hidden | answer | fields, follow=True)
+
+
+def test_planned_decided_told_and_undone(moderator, media, home):
+    page = moderator.get(NEW, {"verb": "quarantine", "media": str(media)})
+    assert "Quarantine 1 media item?" in page.text
+    assert home.media(media).quarantined_by is None  # a plan does nothing
+
+    done = decide(moderator, page)
+
+    assert "Asked 1 · changed 1" in done.text
+    assert home.media(media).quarantined_by == "@quarantine-dashboard:matrix.example"
+    change = Change.objects.get()
+    assert (change.changed_by, change.action) == ("priya", Action.objects.get())
+    undo = moderator.get(f"/actions/{change.action_id}/undo/")
+    assert "Release 1 media item?" in undo.text
+    assert f'This undoes <a class="link" href="/actions/{change.action_id}/"' in decide(moderator, undo).text
+    assert "Undone by priya" in moderator.get(f"/actions/{change.action_id}/").text
+    assert home.media(media).quarantined_by is None
+
+
+def test_what_changed_since_the_plan_was_seen_is_not_done(moderator, media, home):
+    page = moderator.get(NEW, {"verb": "quarantine", "media": str(media)})
+    home.upload(File(sha256="a" * 64), uploader="@eve:matrix.example")
+
+    answer = decide(moderator, page)
+
+    assert answer.status_code == 422
+    assert "no longer what you saw" in answer.text
+    assert not Action.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [({"category": ""}, "Choose a category"), ({"reason": "x" * 2001}, "too long")],
+)
+def test_a_missing_reason_is_asked_for(moderator, media, fields, sentence):
+    page = moderator.get(NEW, {"verb": "quarantine", "media": str(media)})
+
+    answer = decide(moderator, page, **fields)
+
+    assert answer.status_code == 422
+    assert sentence in answer.text
+    assert not Action.objects.exists()
+
+
+def test_what_makes_no_sense_is_said_and_stays_on_screen(moderator):
+    answer = moderator.post(NEW, {"verb": "quarantine", "list": "mxc://a.example/b\nbanana"})
+
+    assert answer.status_code == 422
+    assert "&#x27;banana&#x27; is neither" in answer.text
+    assert "banana</textarea>" in answer.text
+    assert moderator.get(NEW).status_code == 200
+    assert moderator.post(NEW, {"verb": "destroy", "list": "mxc://a.example/b"}).status_code == 422
+
+
+def test_a_dashboard_that_only_watches_says_so(moderator, media, monkeypatch):
+    def watch_only():
+        msg = "This dashboard only watches"
+        raise WatchOnlyError(msg)
+
+    monkeypatch.setattr("dashboard.views.actions.gateway", watch_only)
+
+    answer = moderator.get(NEW, {"verb": "quarantine", "media": str(media)})
+
+    assert answer.status_code == 503
+    assert "This dashboard only watches" in answer.text
+
+
+def test_viewers_read_and_do_not_act(client, media):
+    client.force_login(make_staff("vi", role=Role.VIEWER))
+    action = make_action(staff=make_staff("priya"))
+    make_change(action=action)
+
+    assert client.get("/actions/").status_code == 200
+    assert client.get(f"/actions/{action.pk}/").status_code == 200
+    assert "data-acts" not in client.get("/").text
+    assert client.get(NEW, {"verb": "quarantine", "media": str(media)}).status_code == 403
+    assert client.get(f"/actions/{action.pk}/undo/").status_code == 403
+    assert {
+        client.post(f"/actions/{action.pk}/{control}/").status_code for control in ("pause", "resume", "cancel")
+    } == {403}
+
+
+def test_work_under_way_is_paused_and_cancelled_from_its_page(moderator, media):
+    action = make_action()
+    Work.objects.filter(action=action).update(status=Work.Status.WAITING, total=9)
+
+    page = moderator.get(f"/actions/{action.pk}/")
+    assert 'hx-trigger="every 1s"' in page.text
+    moderator.post(f"/actions/{action.pk}/pause/")
+    assert Work.objects.get(action=action).status == Work.Status.PAUSED
+    moderator.post(f"/actions/{action.pk}/cancel/")
+    assert Work.objects.get(action=action).status == Work.Status.CANCELLED
+    assert "hx-trigger" not in moderator.get(f"/actions/{action.pk}/").text
+
+
+def test_the_list_is_filtered_and_exported(moderator, home):
+    spam = make_action(reason="=1+1", category="spam", staff=make_staff("tom"))
+    make_action(reason="other", category="other")
+
+    page = moderator.get("/actions/", {"category": "spam", "by": "tom"})
+    exported = moderator.get("/actions.csv", {"category": "spam"})
+    told = json.loads(moderator.get("/actions.json", {"by": "-tom"}).content)
+
+    assert [one.action for one in page.context["actions"]] == [spam]
+    header, line = exported.text.splitlines()
+    assert header.startswith("action,verb,cause,target,category,reason,staff")
+    assert "'=1+1" in line  # a spreadsheet shows it instead of calculating it
+    assert [one["reason"] for one in told["actions"]] == ["other"]
+    assert moderator.get("/actions/", {"verb": "banana"}).status_code == 422
+    assert moderator.get("/actions.json", {"banana": "1"}).status_code == 400
+
+
+def test_files_that_are_back_lead_to_their_plan(moderator, media, home):
+    Return.objects.create(origin=media.origin, media_id=media.media_id, sha256="a" * 64, seen_at="2026-11-23T00:00:00Z")
+
+    page = moderator.get("/actions/")
+
+    assert "Back again" in page.text
+    assert "Quarantine 1…" in page.text
+
+
+def test_admins_edit_the_reasons(client, home):
+    client.force_login(make_staff("root", role=Role.ADMIN))
+
+    client.post("/reasons/add/", {"label": "Impersonation"})
+    client.post("/reasons/spam/change/", {"label": "Scam", "offered": "on"})
+    client.post("/reasons/other/change/", {"label": "Other"})
+    client.post("/reasons/requarantine/", {"on": "on"})
+
+    assert list(Category.objects.filter(retired=False).values_list("slug", "label")) == [
+        ("spam", "Scam"),
+        ("impersonation", "Impersonation"),
+    ]
+    assert Ledger.objects.get().requarantine
+    assert client.post("/reasons/add/", {"label": " "}).status_code == 422
+    assert client.post("/reasons/add/", {"label": "impersonation"}).status_code == 422
+    client.post("/reasons/impersonation/change/", {"label": "I"})
+    assert client.post("/reasons/spam/change/", {"label": "Scam"}).status_code == 422  # one has to stay
+
+
+def test_only_admins_edit_the_reasons(moderator):
+    addresses = ["/reasons/add/", "/reasons/spam/change/", "/reasons/requarantine/"]
+
+    assert [moderator.get("/reasons/").status_code, *(moderator.post(one).status_code for one in addresses)] == [
+        403
+    ] * 4
+    assert not Ledger.objects.get().requarantine
