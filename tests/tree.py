@@ -10,6 +10,7 @@ from tests.environment import ROOT
 
 PACKAGES = ("dashboard", "quarantine")
 GENERATED = {"migrations", "__pycache__", "vendor"}
+LEFT_OUT = {"uv.lock", ".git"}  # in a linked work tree .git is a file
 
 
 def files(pattern: str, *folders: str) -> list[Path]:
@@ -25,7 +26,7 @@ def named(file: Path) -> str:
 def every_text() -> Iterator[tuple[str, str]]:
     """Name and content of each text file a clone would have, but for lock files."""
     here = ("*", ".ci/*", ".env.example", ".gitignore", "scripts/*")
-    top = [file for pattern in here for file in ROOT.glob(pattern) if file.is_file() and file.name != "uv.lock"]
+    top = [file for pattern in here for file in ROOT.glob(pattern) if file.is_file() and file.name not in LEFT_OUT]
     for file in sorted({*top, *files("*", *PACKAGES, "docs", "static", "templates", "tests")}):
         try:
             yield named(file), file.read_text()
