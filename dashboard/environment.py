@@ -6,6 +6,7 @@ The message is one sentence that names the variable. It shows the value only whe
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -109,6 +110,19 @@ def env_database(name: str, default: str | None = None) -> dict[str, Any]:
     if database["NAME"] in {"", ":memory:"}:
         raise refused(name, "names no database; it looks like postgres://user:password@host:5432/name.")
     return database
+
+
+def env_replica(name: str, *, of: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The alias "replica", where the variable is set: a streaming replica of the ledger's PostgreSQL."""
+    if not os.environ.get(name, "").strip():
+        return {}
+    database = env_database(name)
+    if {database["ENGINE"], of["ENGINE"]} != {"django.db.backends.postgresql"}:
+        raise refused(name, "belongs to a ledger on PostgreSQL: both must be postgresql:// URLs.")
+    # Whoever waits for it could have been answered by the primary meanwhile.
+    patience = {"connect_timeout": 2, "tcp_user_timeout": 5_000, "application_name": "quarantine-replica"}
+    options = database.get("OPTIONS", {}) | patience
+    return {"replica": database | {"OPTIONS": options, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
 
 
 def env_homeserver_url(name: str) -> str:

@@ -21,6 +21,7 @@ from dashboard.environment import (
     env_hosts,
     env_networks,
     env_origins,
+    env_replica,
     env_secret,
     env_server_name,
     env_token,
@@ -56,6 +57,7 @@ if LEDGER_DATABASE["ENGINE"] == POSTGRESQL:
     LEDGER_DATABASE.setdefault("OPTIONS", {})["isolation_level"] = IsolationLevel.READ_COMMITTED
 else:
     LEDGER_DATABASE["OPTIONS"] = SQLITE_WRITER
+REPLICA_DATABASE = env_replica("DATABASE_REPLICA_URL", of=LEDGER_DATABASE)
 
 HOMESERVER_ATTACHED = bool(os.environ.get("HOMESERVER_DATABASE_URL", "").strip())
 HOMESERVER_KIND = "synapse" if HOMESERVER_ATTACHED else "sample"
@@ -98,8 +100,10 @@ else:
         "OPTIONS": SQLITE_WRITER,
     }
 
-DATABASES = {"default": LEDGER_DATABASE, "homeserver": HOMESERVER_DATABASE}
+DATABASES = {"default": LEDGER_DATABASE, "homeserver": HOMESERVER_DATABASE} | REPLICA_DATABASE
 DATABASE_ROUTERS = ["quarantine.homeserver.router.HomeserverRouter"]
+if REPLICA_DATABASE:
+    DATABASE_ROUTERS += ["dashboard.replica.ReplicaRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- The application ----------------------------------------------------------------------
@@ -134,6 +138,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "dashboard.middleware.SignInMiddleware",
+    "dashboard.replica.WrittenMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",

@@ -9,6 +9,7 @@ from dashboard.dossiers import dossier
 from dashboard.filters import ChangeFilter
 from dashboard.http import HtmxRequest, render_page
 from dashboard.pages import change_page
+from dashboard.replica import may_read_replica
 from dashboard.rows import row_context
 from dashboard.terms import BIGGEST
 from dashboard.views.account import StaffRequest
@@ -20,6 +21,7 @@ SWAPS = {"history": "history"}
 
 
 @require_safe
+@may_read_replica
 def media_detail(request: StaffRequest, origin: str, media_id: str) -> HttpResponse:
     mxc = Mxc(origin, media_id)
     try:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from dashboard.filters import ChangeFilter
 from dashboard.http import HtmxRequest, render_page
 from dashboard.pages import change_page
+from dashboard.replica import may_read_replica
 from dashboard.rows import rows_html
 from dashboard.toolbar import toolbar
 from dashboard.views.account import StaffRequest
@@ -32,6 +33,7 @@ class Day:
 
 
 @require_safe
+@may_read_replica
 def timeline(request: StaffRequest) -> HttpResponse:
     now = timezone.now()
     stands = standing(now)

@@ -30,8 +30,8 @@ class HomeserverRouter:
             return left._meta.app_label == right._meta.app_label
         return None
 
-    def allow_migrate(self, db: str, app_label: str, **_hints: Any) -> bool:
+    def allow_migrate(self, db: str, app_label: str, **_hints: Any) -> bool | None:
         """Only the sample homeserver's tables are ours to create."""
         if app_label == ALIAS:
             return db == ALIAS and not settings.HOMESERVER_ATTACHED
-        return db != ALIAS
+        return False if db == ALIAS else None

@@ -36,6 +36,9 @@ REFUSED = [
     {"DATABASE_URL": f"postgres://u:{PASSWORD}@[h/x"},
     {"DATABASE_URL": f"postgres://u:{PASSWORD}@h/"},
     {"DATABASE_URL": "sqlite:///:memory:"},
+    {"DATABASE_REPLICA_URL": f"mysql://u:{PASSWORD}@h/x"},
+    {"DATABASE_REPLICA_URL": f"postgres://u:{PASSWORD}@h/x"},  # of a ledger on SQLite
+    {"DATABASE_REPLICA_URL": "sqlite:////replica", "DATABASE_URL": "postgres://u@h/x"},
     {"HOMESERVER_DATABASE_URL": f"mysql://u:{PASSWORD}@h/x", "HOMESERVER_NAME": "example.com"},
     {"HOMESERVER_NAME": "", "HOMESERVER_DATABASE_URL": "postgres://u@h/x"},
     {"HOMESERVER_NAME": "https://example.com"},

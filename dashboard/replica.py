@@ -1,0 +1,136 @@
+"""Reading from a replica of the ledger's database, where DATABASE_REPLICA_URL names one.
+
+Commit order is position order, so what a replica holds is always a complete beginning of the ledger.
+It answers whoever it has caught up with; everybody else, and everybody while it is away, is answered by
+the primary. Writes, sessions and the live view stay on the primary.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, cast
+
+from django.db import InterfaceError, OperationalError, connection, connections
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+
+from dashboard.heads import read_head
+
+logger = logging.getLogger(__name__)
+
+PRIMARY, REPLICA = "default", "replica"
+AWAY_FOR = 5.0  # seconds after a failure in which nobody is made to wait for it
+WRITTEN = "written"  # in a session: where the primary's log was after the last thing this person did
+BROKEN = (OperationalError, InterfaceError)
+REACHED = """
+    SELECT head >= %s AND CASE
+        WHEN %s = '' OR NOT pg_is_in_recovery() THEN true
+        ELSE pg_last_wal_replay_lsn() >= %s::text::pg_lsn
+    END FROM quarantine_ledger WHERE id = 1
+"""
+
+reading_from: ContextVar[str | None] = ContextVar("reading_from", default=None)
+
+
+class Absence:
+    """Until when the replica is left alone."""
+
+    until = float("-inf")
+
+
+def alias_for(position: int | None, *, written: str = "") -> str:
+    """The alias to read from for somebody who must miss nothing up to `position` (inclusive; None: any beginning will do).
+
+    `written` is a place in the primary's log that it must have reached as well. Never raises: a replica that
+    can't be asked is left alone for some seconds.
+    """
+    if REPLICA not in connections.settings or time.monotonic() < Absence.until:
+        return PRIMARY
+    try:
+        with connections[REPLICA].cursor() as db:
+            db.execute(REACHED, [position or 0, written, written])
+            row = db.fetchone()
+    except BROKEN as error:
+        leave_alone(error)
+        return PRIMARY
+    return REPLICA if row is not None and row[0] else PRIMARY
+
+
+def leave_alone(error: Exception) -> None:
+    logger.warning("The replica can't be read (%s); the primary answers.", str(error).strip().partition("\n")[0])
+    Absence.until = time.monotonic() + AWAY_FOR
+    connections[REPLICA].close()
+
+
+@contextmanager
+def reading(alias: str) -> Iterator[None]:
+    """All that is read of our own models meanwhile, in this thread, is read from this alias."""
+    token = reading_from.set(alias)
+    try:
+        yield
+    finally:
+        reading_from.reset(token)
+
+
+class ReplicaRouter:
+    """Follows `reading`; whatever was read where, it is written to the primary."""
+
+    def db_for_read(self, model: type[Model], **_hints: Any) -> str | None:
+        return reading_from.get()
+
+    def db_for_write(self, model: type[Model], **_hints: Any) -> str | None:
+        return PRIMARY
+
+    def allow_relation(self, left: Model, right: Model, **_hints: Any) -> bool | None:
+        return True
+
+    def allow_migrate(self, db: str, app_label: str, **_hints: Any) -> bool | None:
+        return False if db == REPLICA else None
+
+
+# --- Pages --------------------------------------------------------------------------------
+
+
+def may_read_replica[**P](view: Callable[P, HttpResponse]) -> Callable[P, HttpResponse]:
+    """A page that only reads: from the replica where that is as good. Should the replica fail half-way, again without."""
+
+    @wraps(view)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        request = cast("HttpRequest", args[0])
+        if REPLICA not in connections.settings:
+            return view(*args, **kwargs)
+        alias = alias_for(position_needed(request), written=request.session.get(WRITTEN, ""))
+        if alias == PRIMARY:
+            return view(*args, **kwargs)
+        try:
+            with reading(alias):
+                return view(*args, **kwargs)
+        except BROKEN as error:
+            leave_alone(error)
+            return view(*args, **kwargs)
+
+    return wrapped
+
+
+def position_needed(request: HttpRequest) -> int:
+    """What is below a cursor is the same everywhere; the newest page must never be older than the one before it."""
+    cursor = request.GET.get("cursor", "")
+    return int(cursor) if cursor.isascii() and cursor.isdigit() and len(cursor) < 19 else read_head()
+
+
+class WrittenMiddleware:
+    """Notes how far the primary's log had got when somebody has done something: the replica must have got there too."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if REPLICA in connections.settings and request.method == "POST" and request.user.is_authenticated:
+            with connection.cursor() as db:
+                db.execute("SELECT pg_current_wal_insert_lsn()::text")
+                [request.session[WRITTEN]] = db.fetchone()
+        return response
