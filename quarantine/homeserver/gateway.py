@@ -28,9 +28,20 @@ class UnknownMediaError(HomeserverError):
 
 
 class UnavailableError(HomeserverError):
-    """It can't be reached, takes too long, or is in trouble. The call may have been carried out all the same."""
+    """It can't be reached, takes too long, or is in trouble. The call may have been carried out all the same.
+
+    `after`: seconds it asked us to wait, 0 where it didn't say.
+    """
 
     retry = True
+
+    def __init__(self, message: str, *, after: float = 0.0) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class TroubleError(UnavailableError):
+    """It failed at this call, having begun. Others may work."""
 
 
 class SetupError(HomeserverError):
@@ -47,13 +58,17 @@ class TooLargeError(HomeserverError):
     """The file is larger than was asked for."""
 
 
+MOST_DOWNLOAD = 200_000_000  # bytes; nobody is made to wait for more
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A file on its way. The type is what its uploader said: not to be believed."""
+    """A file on its way. Type and name are what its uploader said, of any length: not to be believed."""
 
-    media_type: str
+    content_type: str  # such as "image/png"; may be empty
     length: int | None  # bytes; None: not said
-    chunks: Iterator[bytes]
+    upload_name: str  # empty: none
+    chunks: Iterator[bytes]  # of 64 KiB at most; raises TooLargeError and UnavailableError
 
 
 class Homeserver(Protocol):
@@ -85,7 +100,9 @@ class Homeserver(Protocol):
     def unprotect(self, mxc: Mxc) -> None:
         """Raises UnknownMediaError."""
 
-    def download(self, mxc: Mxc, *, limit: int) -> AbstractContextManager[Download]:
-        """The file, quarantined or not, while the block lasts. Never fetched from another server: raises
-        UnknownMediaError for remote media that is not cached, and TooLargeError beyond `limit` bytes.
+    def download(self, mxc: Mxc, *, limit: int = MOST_DOWNLOAD) -> AbstractContextManager[Download]:
+        """The file, quarantined or not, while the block lasts. Never asked for where only another server has it.
+
+        Raises UnknownMediaError where it can't be had (not cached, deleted, its file lost), TooLargeError
+        beyond `limit` bytes, and what else a call may raise.
         """

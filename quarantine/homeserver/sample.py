@@ -20,7 +20,7 @@ from django.db import transaction
 
 from quarantine.homeserver import media
 from quarantine.homeserver.feed import FIRST, STREAM
-from quarantine.homeserver.gateway import Download, HomeserverError, TooLargeError, UnknownMediaError
+from quarantine.homeserver.gateway import MOST_DOWNLOAD, Download, HomeserverError, TooLargeError, UnknownMediaError
 from quarantine.homeserver.media import Media
 from quarantine.homeserver.models import FeedChange, LocalMedia, RemoteMedia, StreamPosition
 from quarantine.homeserver.router import ALIAS, HomeserverReadOnlyError
@@ -79,18 +79,23 @@ class SampleHomeserver:
         return list(self.rooms.get(room_id, ()))
 
     @contextmanager
-    def download(self, mxc: Mxc, *, limit: int) -> Iterator[Download]:
-        """Something made up: the sample homeserver keeps no bytes."""
+    def download(self, mxc: Mxc, *, limit: int = MOST_DOWNLOAD) -> Iterator[Download]:
+        """Something made up: the sample homeserver keeps no bytes. A picture for an image, else a text."""
         row = self.media(mxc)
         if row is None:
-            msg = f"{mxc} is not on this server."
+            msg = f"The file of {mxc} is not on this server."
             raise UnknownMediaError(msg)
-        content = picture(str(mxc)) if (row.media_type or "").startswith("image/") else f"{mxc}\n".encode()
-        media_type = "image/png" if (row.media_type or "").startswith("image/") else "text/plain"
+        image = (row.media_type or "").startswith("image/")
+        content = picture(str(mxc)) if image else f"{mxc}\n".encode("utf-8", "surrogatepass")
         if len(content) > limit:
             msg = f"The file is larger than {limit:,} bytes."
             raise TooLargeError(msg)
-        yield Download(media_type=media_type, length=len(content), chunks=iter([content]))
+        yield Download(
+            content_type="image/png" if image else "text/plain",
+            length=len(content),
+            upload_name=row.upload_name or "",
+            chunks=iter([content]),
+        )
 
     def protect(self, mxc: Mxc) -> None:
         self._set_protected(mxc, protected=True)
