@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import DataError, connection, transaction
 from django.db.models import Q
 
+from quarantine.bulk import insert, upsert
 from quarantine.entries import Entry, clean
 from quarantine.fold import Batch, LedgerError, milliseconds, take
 from quarantine.models import Change, Intent, Ledger, MediaItem
@@ -120,7 +121,7 @@ def append(entries: Sequence[Entry], *, cursor: Cursor | None = None) -> Appende
         for entry in safe:
             take(batch, entry)
         if batch.changes:
-            write(batch.changes, insert_changes)
+            write(batch.changes, insert)
             ledger.last_seen_at = batch.changes[-1].seen_at
             notify(ledger.head)
         write([batch.items[mxc] for mxc in batch.touched], save_items)
@@ -228,18 +229,9 @@ def blank(row: Change | MediaItem) -> None:
         row.cut = True
 
 
-def insert_changes(changes: list[Change]) -> None:
-    Change.objects.bulk_create(changes, batch_size=ROWS_PER_STATEMENT)
-
-
 def save_items(items: list[MediaItem]) -> None:
-    MediaItem.objects.bulk_create(
-        items,
-        batch_size=ROWS_PER_STATEMENT,
-        update_conflicts=True,
-        unique_fields=["origin", "media_id"],
-        update_fields=["state", "stream_id", "version", "sha256", "uploader", "cut"],
-    )
+    update = ["state", "stream_id", "version", "sha256", "uploader", "cut"]
+    upsert(items, key=["origin", "media_id"], update=update)
 
 
 def notify(head: int) -> None:

@@ -12,7 +12,7 @@ from tests.tree import PACKAGES, cycle, every_text, files, import_graph, lines_m
 
 # Low to high. A module may import from its own tier and those above it in this list.
 TIERS = (
-    r"quarantine\.(fields|mxc|homeserver(\..+)?)",
+    r"quarantine\.(bulk|fields|mxc|homeserver(\..+)?)",
     r"quarantine\.models(\..+)?",
     r"quarantine\.(entries|fold|ledger)",
     r"quarantine(\.(?!management\.).+)?",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import accumulate
 from random import Random
 from string import ascii_letters, digits
 
@@ -9,6 +10,9 @@ from quarantine.sample import names
 from quarantine.sample.rhythm import to_ms
 
 HOSTILE_EVERY = 30
+# A byte becomes a letter; some are a little likelier than others.
+TO_LETTERS = bytes(ascii_letters[byte % 52].encode()[0] for byte in range(256))
+TO_LETTERS_AND_DIGITS = (ascii_letters + digits + "-_").encode() * 4
 MOST_BYTES = 2**31 - 1  # Synapse's column is an integer
 
 
@@ -25,9 +29,11 @@ class Item:
     uploader: str | None  # None for remote media
     created: datetime
     sha256: str | None
-    quarantined_by: str | None = None
+    quarantined_by: str | None = None  # now
     protected: bool = False
     deleted: bool = False
+    position: int = 0  # of its newest change in the ledger
+    version: int = 0  # see MediaItem
 
 
 @dataclass(slots=True)
@@ -35,6 +41,13 @@ class Content:
     """The items that share one sha256: what happens to one happens to all."""
 
     items: list[Item] = field(default_factory=list)
+
+
+def timed(name: str) -> str:
+    """The name as a format that asks for no more of a time than it shows: that is slow."""
+    for word, form in {"{date}": "{at:%Y%m%d}", "{time}": "{at:%H%M%S}", "{clock}": "{at:%H-%M-%S}"}.items():
+        name = name.replace(word, form)
+    return name
 
 
 class Studio:
@@ -48,9 +61,10 @@ class Studio:
         self.users = [f"@{name}:{home}" for name in names.FIRST_NAMES]
         self.users += [f"@{name}{number}:{home}" for name in names.FIRST_NAMES for number in range(70, 100, 7)]
         self.servers = list(names.REMOTE_SERVERS)
-        self.server_weights = list(names.REMOTE_SERVERS.values())
+        self.server_weights = list(accumulate(names.REMOTE_SERVERS.values()))
+        self.names = {kind.media_type: [timed(name) for name in kind.names] for kind in names.KINDS}
         self.kinds = {kind.media_type: kind for kind in names.KINDS}
-        self.kind_weights = [kind.weight for kind in names.KINDS]
+        self.kind_weights = list(accumulate(kind.weight for kind in names.KINDS))
 
     def make(
         self, created: datetime, *, local: bool | None = None, uploader: str | None = None, like: Item | None = None
@@ -59,7 +73,7 @@ class Studio:
         rng = self.rng
         local = rng.random() < 0.62 if local is None else local
         kind = self.kinds.get(like.media_type) if like else None
-        kind = kind or rng.choices(names.KINDS, self.kind_weights)[0]
+        kind = kind or rng.choices(names.KINDS, cum_weights=self.kind_weights)[0]
         name, media_type = self.name(kind, created)
         return Item(
             origin=self.home if local else self.server(),
@@ -86,13 +100,8 @@ class Studio:
         if self.made % HOSTILE_EVERY == 0:
             self.hostile += 1
             return names.HOSTILE[self.hostile % len(names.HOSTILE)]
-        name = self.rng.choice(kind.names).format(
-            date=created.strftime("%Y%m%d"),
-            time=created.strftime("%H%M%S"),
-            clock=created.strftime("%H-%M-%S"),
-            n=self.rng.randrange(100, 10_000),
-        )
-        return name, kind.media_type
+        number = 100 + int(self.rng.random() * 9_900)
+        return self.rng.choice(self.names[kind.media_type]).format(at=created, n=number), kind.media_type
 
     def user(self) -> str:
         """A few people post most."""
@@ -102,7 +111,7 @@ class Studio:
         return f"@{self.rng.choice(names.SPAMMER_NAMES)}{self.rng.randrange(10_000)}:{self.home}"
 
     def server(self) -> str:
-        return self.rng.choices(self.servers, self.server_weights)[0]
+        return self.rng.choices(self.servers, cum_weights=self.server_weights)[0]
 
     def media_id(self, *, local: bool) -> str:
         """24 letters as Synapse makes them; other servers have other habits."""
@@ -110,8 +119,8 @@ class Studio:
         if habit == 6:
             return self.rng.randbytes(20).hex()
         if habit == 7:
-            return "".join(self.rng.choices(ascii_letters + digits + "-_", k=32))
-        return "".join(self.rng.choices(ascii_letters, k=24))
+            return self.rng.randbytes(32).translate(TO_LETTERS_AND_DIGITS).decode()
+        return self.rng.randbytes(24).translate(TO_LETTERS).decode()
 
     def shortly_before(self, moment: datetime, *, typically: timedelta) -> datetime:
         """A time before `moment`, usually about as long as `typically`."""

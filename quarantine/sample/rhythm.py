@@ -1,6 +1,7 @@
 """When things happen: busy evenings, quiet nights, slow weekends, and now and then a wave of spam."""
 
 from bisect import bisect
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
@@ -33,19 +34,17 @@ def make_waves(rng: Random, *, start: datetime, end: datetime) -> list[Wave]:
     return waves
 
 
-def make_moments(rng: Random, count: int, *, start: datetime, end: datetime, waves: list[Wave]) -> list[datetime]:
+def make_moments(rng: Random, count: int, *, start: datetime, end: datetime, waves: list[Wave]) -> Iterator[datetime]:
     """`count` moments in order, from `start` on, denser where more happens; the last is seconds before `end`."""
     steps = [start + STEP * step for step in range((end - start) // STEP)]
     totals = list(accumulate(busyness(moment, waves) for moment in steps))
-    moments = []
     for number in range(count):
         share = (number + rng.random()) / count * totals[-1]
         step = min(bisect(totals, share), len(steps) - 1)
         below = totals[step - 1] if step else 0
-        moments.append(steps[step] + STEP * min((share - below) / (totals[step] - below), 1))
-    if moments:
-        moments[-1] = max(moments[-1], end - timedelta(seconds=rng.uniform(3, 20)))
-    return moments
+        moment = steps[step] + STEP * min((share - below) / (totals[step] - below), 1)
+        last = number == count - 1
+        yield max(moment, end - timedelta(seconds=rng.uniform(3, 20))) if last else moment
 
 
 def busyness(moment: datetime, waves: list[Wave]) -> int:

@@ -1,5 +1,6 @@
 """Where the sample's story plays: its media, what is quarantined now, and what happened so far."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from quarantine.sample import names
 from quarantine.sample.items import Content, Item, Studio
 from quarantine.sample.rhythm import in_office_hours
 
+CATEGORIES = tuple(names.QUARANTINE_REASONS)
 LOOK = timedelta(seconds=1)  # how often the follower looked
 
 
@@ -69,7 +71,8 @@ class Stage:
         self.studio = Studio(rng, home=home)
         self.staff, self.home = list(staff), home
         self.items: list[Item] = []
-        self.incidents: list[Incident] = []
+        self.untold: list[Incident] = []
+        self.last: Incident | None = None
         self.held = Pool()  # quarantined now
         self.free = Pool()  # released, and may be quarantined again
         self.done = 0  # changes so far
@@ -79,12 +82,19 @@ class Stage:
         return item
 
     def add(self, incident: Incident) -> None:
+        by = sys.intern(incident.by) or None if incident.quarantined else None
         for item in incident.items:
-            item.quarantined_by = incident.by or None if incident.quarantined else None
+            item.quarantined_by = by
             item.deleted = incident.deleted
         if not incident.repeat:
             self.done += len(incident.items)
-        self.incidents.append(incident)
+        self.untold.append(incident)
+        self.last = incident
+
+    def told(self) -> list[Incident]:
+        """What happened since this was last asked."""
+        told, self.untold = self.untold, []
+        return told
 
     def hold(self, items: list[Item], *, copies: bool = False) -> None:
         """Put newly quarantined items where they can be drawn from."""
@@ -95,7 +105,7 @@ class Stage:
     ) -> None:
         """By staff, if anyone works at this hour, or by a Matrix moderator."""
         if (by_staff and self.staff) or self.somebody_works(moment):
-            category = self.rng.choices(list(names.QUARANTINE_REASONS), (60, 14, 10, 4, 12))[0]
+            [category] = self.rng.choices(CATEGORIES, cum_weights=(60, 74, 84, 88, 100))
             reason = self.rng.choice(names.QUARANTINE_REASONS[category])
             deed = self.deed(Verb.QUARANTINE, cause, target, category=category, reason=reason)
             self.add(self.by_deed(moment, items, deed))

@@ -4,8 +4,10 @@ As on a real one, copies of one file change together, protected media is left al
 hash enter no feed, and deleted media loses its row.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import cache
+from itertools import accumulate
 from random import Random
 
 from quarantine.models import Cause, Source
@@ -21,6 +23,18 @@ LAST_SINGLY = 30  # changes: what one sees first isn't one big sweep
 AUDIT_HOUR = 3
 
 
+SCENES = (
+    "match_hash", "quarantine_copies", "sweep_user", "sweep_others", "quarantine_again", "release", "delete", "undo",
+)  # fmt: skip
+
+
+@cache
+def likely(big: bool, audit: bool, undoable: bool) -> list[float]:
+    """How often each of SCENES is played, added up, as `choices` wants it."""
+    one, many = (0, 1) if big else (1, 0)
+    return list(accumulate((22, 56 * one, 50 * many, 40 * many, 3, 12, 40 if audit else 0.3, 10 if undoable else 0)))
+
+
 class Story:
     """Tells exactly `changes` changes over `media` media items, 90 days that end at `end`."""
 
@@ -32,11 +46,13 @@ class Story:
         self.start, self.end = end - timedelta(days=DAYS), end
         self.anchor = Content()  # one item kept aside: whatever else is impossible, it can change
 
-    def tell(self) -> Stage:
+    def tell(self) -> Iterator[Incident]:
+        """The incidents in their order, while they happen: what they refer to is the stage's, and goes on changing."""
         sizes = self.plan()
         waves = make_waves(self.rng, start=self.start, end=self.end)
         moments = make_moments(self.rng, len(sizes), start=self.start, end=self.end, waves=waves)
-        self.find_what_was_there(min(int(self.changes * SHARE_FIRST_FOUND), int(self.media * 0.3)))
+        for _ in self.find_what_was_there(min(int(self.changes * SHARE_FIRST_FOUND), int(self.media * 0.3))):
+            yield from self.stage.told()
         owed = -self.stage.done
         for moment, size in zip(moments, sizes, strict=True):
             owed += size
@@ -44,8 +60,8 @@ class Story:
                 before = self.stage.done
                 self.happen(moment, owed)
                 owed -= self.stage.done - before
+                yield from self.stage.told()
         self.add_clean_media()
-        return self.stage
 
     def plan(self) -> list[int]:
         """How many items change at each incident: mostly one, sometimes a sweep. They sum up to all changes."""
@@ -60,18 +76,8 @@ class Story:
     def happen(self, moment: datetime, size: int) -> None:
         """One incident of `size` items, or fewer where that many can't be had; an undo may be of more."""
         audit = moment.hour == AUDIT_HOUR and moment.minute < 30
-        scenes: dict[Callable[[datetime, int], bool], float] = {
-            self.match_hash: 22,
-            self.quarantine_copies: 56 if size < 5 else 0,
-            self.sweep_user: 0 if size < 5 else 50,
-            self.sweep_others: 0 if size < 5 else 40,
-            self.quarantine_again: 3,
-            self.release: 12,
-            self.delete: 40 if audit else 0.3,
-            self.undo: 10 if self.last_sweep() else 0,
-        }
-        chosen = self.rng.choices(list(scenes), list(scenes.values()))[0]
-        if not any(scene(moment, size) for scene in (chosen, self.quarantine_again, self.release)):
+        [chosen] = self.rng.choices(SCENES, cum_weights=likely(size >= 5, audit, self.last_sweep() is not None))
+        if not any(getattr(self, scene)(moment, size) for scene in (chosen, "quarantine_again", "release")):
             self.toggle_anchor(moment)
 
     def room_for(self, count: int) -> bool:
@@ -81,8 +87,8 @@ class Story:
 
     # --- Scenes: each answers whether it could be played -----------------------------------
 
-    def find_what_was_there(self, count: int) -> None:
-        """The first day: media that was quarantined before anybody looked."""
+    def find_what_was_there(self, count: int) -> Iterator[None]:
+        """The first day: media that was quarantined before anybody looked; some at a time."""
         for first in range(0, count, 500):
             chunk = min(500, count - first)
             made = (self.start - timedelta(days=self.rng.expovariate(1 / 80), minutes=5) for _ in range(chunk))
@@ -90,6 +96,7 @@ class Story:
             for item in items:
                 self.find(item)
             self.stage.hold(items)
+            yield
 
     def find(self, item: Item) -> None:
         moderators = [f"{name}:{self.stage.home}" for name in names.MODERATORS]
@@ -210,7 +217,7 @@ class Story:
 
     def last_sweep(self) -> Incident | None:
         """What happened last, if staff swept then and it can all be taken back."""
-        last = self.stage.incidents[-1] if self.stage.incidents else None
+        last = self.stage.last
         if last is None or last.deed is None or last.cause is Cause.ITEM or not last.quarantined:
             return None
         contents = self.stage.held.contents[-len(last.items) :]

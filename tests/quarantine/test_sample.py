@@ -7,15 +7,17 @@ import pytest
 from django.conf import settings
 
 from quarantine import feed, ledger
+from quarantine.entries import Entry
 from quarantine.homeserver.feed import Reader
 from quarantine.homeserver.models import FeedChange, LocalMedia, RemoteMedia, StreamPosition
 from quarantine.homeserver.sample import File, SampleHomeserver
 from quarantine.ledger import Appended
-from quarantine.models import Action, Cause, Change, MediaItem, Role, Source, Staff, State, Verb
+from quarantine.models import Action, Cause, Change, Ledger, MediaItem, Role, Source, Staff, State, Verb
 from quarantine.mxc import Mxc
 from quarantine.sample import names
 from quarantine.sample.fill import SampleError, fill
 from quarantine.sample.rhythm import from_ms
+from quarantine.sample.story import Story
 from quarantine.sweep import Sweep
 
 pytestmark = pytest.mark.django_db
@@ -114,6 +116,60 @@ def test_what_happens_afterwards_is_known_to_be_later(staff):
     assert Change.objects.older_than(None)[0].not_before == END
 
 
+def test_the_rows_are_those_the_gate_would_record(staff):
+    fill_some(staff)
+    filled = everything()
+    for model in (Change, MediaItem):
+        model.objects.all().delete()
+    Ledger.objects.update(**dict.fromkeys(COUNTERS, 0), last_seen_at=None)
+
+    names = [person.username for person in staff]
+    story = Story(changes=900, media=800, seed=7, staff=names, home=settings.HOMESERVER_NAME, end=END)
+    told, first_id, deeds = [], 2, 0
+    for incident in story.tell():
+        if incident.deed:
+            deeds += 1
+            incident.deed.pk = deeds
+        told += to_entries(incident, first_id=first_id)
+        first_id += len(incident.items) * incident.in_feed
+    ledger.append(told)
+
+    assert everything() == filled
+
+
+COUNTERS = ("head", "quarantined_local", "quarantined_remote", "repeats")
+
+
+def everything():
+    return {
+        "changes": list(Change.objects.order_by("stream_id").values()),
+        "items": list(MediaItem.objects.order_by("pk").values()),
+        "ledger": Ledger.objects.values(*COUNTERS, "last_seen_at").get(),
+    }
+
+
+def to_entries(incident, *, first_id):
+    for place, item in enumerate(incident.items):
+        yield Entry(
+            mxc=Mxc(item.origin, item.media_id),
+            quarantined=incident.quarantined,
+            deleted=incident.deleted,
+            source=incident.source,
+            cause=incident.cause,
+            changed_by=incident.deed.staff if incident.deed else incident.by,
+            not_before=incident.not_before or item.created,
+            seen_at=incident.moment,
+            action_id=incident.deed.pk if incident.deed else None,
+            feed_generation=1 if incident.in_feed else None,
+            feed_id=first_id + place if incident.in_feed else None,
+            media_type=item.media_type,
+            media_length=item.media_length,
+            upload_name=item.upload_name,
+            uploader=item.uploader or "",
+            sha256=item.sha256,
+        )
+
+
 def test_every_feed_row_is_in_the_ledger_or_was_a_repeat(staff):
     filled = fill_some(staff)
 
@@ -166,7 +222,7 @@ def test_nights_are_quieter_than_evenings(staff):
 
 
 def test_every_source_cause_and_state_occurs(staff):
-    fill_some(staff, changes=2_000, media=1_800)
+    fill_some(staff, changes=3_000, media=3_000)
 
     assert set(Change.objects.values_list("source", flat=True)) == set(Source.values)
     assert set(Change.objects.values_list("cause", flat=True)) == set(Cause.values)
@@ -264,13 +320,14 @@ def test_a_ledger_that_holds_something_is_left_alone(staff):
 
 def test_a_filling_interrupted_between_the_two_databases_can_be_begun_again(staff):
     def interrupt_at_the_ledger(what, _done, _of):
-        if what == "ledger":
+        if what == "indexes":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fill_some(staff, changes=30, media=30, seed=1, progress=interrupt_at_the_ledger)
     assert LocalMedia.objects.exists()
     assert ledger.current().head == 0
+    assert not Change.objects.exists()
 
     filled = fill_some(staff, changes=20, media=20)
 

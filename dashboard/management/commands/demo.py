@@ -25,7 +25,12 @@ from quarantine.sample.fill import fill
 from quarantine.sample.people import make_colleagues
 
 CHANGES, MEDIA, SEED = 5_000, 6_000, 1
-STEPS = {"story": "Sample data", "homeserver": "Sample data, media", "ledger": "Sample data, changes"}
+STEPS = {
+    "ledger": "Sample data, changes",
+    "homeserver": "Sample data, media",
+    "items": "Sample data, media in the ledger",
+    "indexes": "Sample data, indexes",
+}
 PATIENCE = 60.0  # seconds for the server to answer
 ASK_EVERY = 0.1
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach a server that listens everywhere

@@ -15,7 +15,12 @@ from quarantine.preparation import require_prepared
 from quarantine.sample.fill import SampleError, fill, require_empty
 from quarantine.sample.people import make_colleagues
 
-STEPS = {"story": "Making it up", "homeserver": "Media on the homeserver", "ledger": "Changes in the ledger"}
+STEPS = {
+    "ledger": "Changes in the ledger",
+    "homeserver": "Media on the homeserver",
+    "items": "Media in the ledger",
+    "indexes": "Indexes",
+}
 MOST = 10_000_000
 
 
