@@ -108,13 +108,7 @@ def change_page(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> 
     if not filters.is_valid():
         return ChangePage(changes=[])
     cursor, limit = filters.value("cursor"), filters.value("limit") or PAGE_LIMIT
-    whole = Search(
-        changes=filters.qs,
-        low=filters.floor or 1,
-        high=min(head + 1, filters.ceiling or head + 1),
-        indexed=filters.one_index_answers,
-        budget=budget,
-    )
+    whole = search_of(filters, head=head, budget=budget)
     found = whole.rows(limit + 1) if cursor is None else replace(whole, high=min(cursor, whole.high)).rows(limit + 1)
     rows, more = found.rows[:limit], len(found.rows) > limit
     going_on = rows[-1].stream_id if more else found.stopped_at
@@ -127,6 +121,17 @@ def change_page(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> 
         older=page_query(filters, cursor=going_on) if going_on else None,
         newer=page_query(filters, cursor=newer_cursor(whole, cursor=cursor, limit=limit)) if cursor else None,
         searched_back_to=None if more else moment_of(found.stopped_at),
+    )
+
+
+def search_of(filters: ChangeFilter, *, head: int, budget: float) -> Search:
+    """Everything that matches, up to the head."""
+    return Search(
+        changes=filters.qs,
+        low=filters.floor or 1,
+        high=min(head + 1, filters.ceiling or head + 1),
+        indexed=filters.one_index_answers,
+        budget=budget,
     )
 
 

@@ -4,16 +4,13 @@ It is made from the query string as it was written, so that a mistake stays on s
 and nothing that the form has no place for is lost when it is sent again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from dashboard.filters import MOMENTS, SCOPES, ChangeFilter, query_string
-from dashboard.terms import Term
-from quarantine.models import Cause, Source, State
-
-KINDS = {"image": "Images", "video": "Videos", "audio": "Audio", "text": "Text", "application": "Documents and others"}
-NOT_CHOSEN = "Not "
+from dashboard.counts import FACETS, NOT_CHOSEN, choice_slug, known_values
+from dashboard.filters import MOMENTS, ChangeFilter, query_string
+from quarantine.models import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +22,11 @@ class Option:
     label: str
     checked: bool = False
     icon: str = ""
+    known: bool = True  # offered always, not only while it is asked for
+
+    @property
+    def slug(self) -> str:
+        return choice_slug(self.name, self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,19 @@ class Group:
     @property
     def number(self) -> int:
         return sum(option.checked for option in self.options)
+
+    @property
+    def known(self) -> list[Option]:
+        return [option for option in self.options if option.known]
+
+    @property
+    def others(self) -> list[Option]:
+        return [option for option in self.options if not option.known]
+
+    @property
+    def counted(self) -> bool:
+        """Whether there are numbers to be had."""
+        return self.name in FACETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +79,7 @@ class Toolbar:
     search: str  # what the search box holds
     kept: list[Option]  # sent along unseen
     menus: list[Menu]
-    recent: list[tuple[str, str]]  # "Last 24 hours", and the query string for it
+    recent: list[tuple[str, str, bool]]  # "Last 24 hours", the query string for it, whether it is the present one
 
     @property
     def number(self) -> int:
@@ -72,19 +87,19 @@ class Toolbar:
 
 
 def toolbar(filters: ChangeFilter, *, username: str, now: datetime) -> Toolbar:
-    given = Given(filters)
+    given = Given(filters, username)
     searches = given.of("q")
     return Toolbar(
         search=searches[0] if searches else "",
         kept=[Option("q", more, more) for more in searches[1:]]
         + [Option("limit", limit, limit) for limit in given.of("limit")],
         menus=[
-            Menu(slug="state", label="State", groups=[given.choices("state", State.choices, icons=State.values)]),
-            Menu(slug="scope", label="Scope", groups=[given.choices("scope", SCOPES.items(), icons=["home", "globe"])]),
-            Menu(slug="origin", label="Origin", groups=[given.choices("origin", (), placeholder="matrix.example")]),
-            Menu(slug="by", label="Changed by", groups=[given.actors(username)]),
-            Menu(slug="cause", label="Cause", groups=[given.choices("cause", Cause.choices)]),
-            Menu(slug="type", label="Type", groups=[given.choices("type", KINDS.items(), placeholder="image/png")]),
+            Menu(slug="state", label="State", groups=[given.choices("state", icons=State.values)]),
+            Menu(slug="scope", label="Scope", groups=[given.choices("scope", icons=["home", "globe"])]),
+            Menu(slug="origin", label="Origin", groups=[given.choices("origin", placeholder="matrix.example")]),
+            Menu(slug="by", label="Changed by", groups=[given.choices("by", placeholder="@user:matrix.example")]),
+            Menu(slug="cause", label="Cause", groups=[given.choices("cause")]),
+            Menu(slug="type", label="Type", groups=[given.choices("type", placeholder="image/png")]),
             Menu(slug="date", label="Date", moments={name: given.moment(name) for name in MOMENTS}),
             Menu(slug="more", label="More filters", groups=given.rest()),
         ],
@@ -97,18 +112,21 @@ class Given:
     """The query string, as written."""
 
     filters: ChangeFilter
+    username: str
 
     def of(self, name: str) -> list[str]:
         return [value.strip() for value in self.filters.data.getlist(name) if value.strip()]
 
-    def choices(
-        self, name: str, known: Iterable[tuple[str, str]], *, icons: Sequence[str] = (), placeholder: str = ""
-    ) -> Group:
+    def choices(self, name: str, *, icons: Sequence[str] = (), placeholder: str = "") -> Group:
         """The known values, checked where they are asked for, then those asked for that are none of them."""
-        given, labels = self.of(name), dict(known)
+        given, labels = self.of(name), known_values(name, self.username)
         marks = dict(zip(labels, icons, strict=False))
         options = [Option(name, value, label, value in given, marks.get(value, "")) for value, label in labels.items()]
-        options += [Option(name, value, self.label(value, labels), True) for value in given if value not in labels]
+        options += [
+            Option(name, value, self.label(value, labels), checked=True, known=False)
+            for value in given
+            if value not in labels
+        ]
         return Group(name=name, label=self.filters.filters[name].label, options=options, placeholder=placeholder)
 
     def label(self, value: str, labels: dict[str, str]) -> str:
@@ -116,17 +134,13 @@ class Given:
         label = labels.get(bare, bare.removeprefix("\\"))
         return f"{NOT_CHOSEN}{label}" if value != bare else label
 
-    def actors(self, username: str) -> Group:
-        known = {"system": "System", str(Term(username, username)): f"You ({username})"}
-        return self.choices("by", known.items(), placeholder="@user:matrix.example")
-
     def rest(self) -> list[Group]:
         return [
-            self.choices("source", Source.choices),
-            self.choices("uploader", (), placeholder="@user:matrix.example"),
-            self.choices("media", (), placeholder="mxc://matrix.example/…"),
-            self.choices("sha256", (), placeholder="64 hexadecimal digits"),
-            self.choices("action", (), placeholder="Number of an action"),
+            self.choices("source"),
+            self.choices("uploader", placeholder="@user:matrix.example"),
+            self.choices("media", placeholder="mxc://matrix.example/…"),
+            self.choices("sha256", placeholder="64 hexadecimal digits"),
+            self.choices("action", placeholder="Number of an action"),
         ]
 
     def moment(self, name: str) -> str:
@@ -136,7 +150,19 @@ class Given:
         return "".join(self.of(name)[:1])
 
 
-def recent(filters: ChangeFilter, *, now: datetime) -> Iterator[tuple[str, str]]:
-    minute = now.replace(second=0, microsecond=0)
-    for label, days in (("Last 24 hours", 1), ("Last 7 days", 7), ("Last 30 days", 30)):
-        yield label, query_string(filters.active | {"after": minute - timedelta(days=days), "before": None}, {})
+def recent(filters: ChangeFilter, *, now: datetime) -> Iterator[tuple[str, str, bool]]:
+    minute, today = now.replace(second=0, microsecond=0), now.replace(hour=0, minute=0, second=0, microsecond=0)
+    month = today.replace(day=1)
+    ranges: list[tuple[str, datetime, datetime | None]] = [
+        ("Today", today, None),
+        ("Yesterday", today - timedelta(days=1), today),
+        ("Last 24 hours", minute - timedelta(days=1), None),
+        ("Last 7 days", minute - timedelta(days=7), None),
+        ("Last 30 days", minute - timedelta(days=30), None),
+        ("This month", month, None),
+        ("Last month", (month - timedelta(days=1)).replace(day=1), month),
+    ]
+    present = tuple(filters.active.get(name) for name in MOMENTS)
+    for label, after, before in ranges:
+        query = query_string(filters.active | {"after": after, "before": before}, {})
+        yield label, query, present == (after, before)

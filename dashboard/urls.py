@@ -11,8 +11,10 @@ from dashboard.views.account import PasswordView, SignInView, account, end_other
 from dashboard.views.actions import action_control, action_detail, action_export, action_list, action_new, action_undo
 from dashboard.views.backfill import backfill, pause_run, start_run
 from dashboard.views.exports import export
+from dashboard.views.finding import facets, find
 from dashboard.views.media import media_detail
 from dashboard.views.reasons import reason_add, reason_change, reasons, requarantine
+from dashboard.views.saved_views import saved_views, view_add, view_change, view_delete
 from dashboard.views.theme import theme
 from dashboard.views.timeline import timeline
 
@@ -24,6 +26,12 @@ register_converter(ExportFormConverter, "export_form")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", timeline, name="timeline"),
+    path("find/", find, name="find"),
+    path("facets/<slug:name>/", facets, name="facets"),
+    path("views/", saved_views, name="saved-views"),
+    path("views/add/", view_add, name="view-add"),
+    path("views/<int:number>/change/", view_change, name="view-change"),
+    path("views/<int:number>/delete/", view_delete, name="view-delete"),
     path("media/<origin:origin>/<name:media_id>/", media_detail, name="media-detail"),
     path("actions/", action_list, name="action-list"),
     path("actions.<export_form:form>", action_export, name="action-export"),

@@ -43,7 +43,7 @@ def action_new(request: StaffRequest) -> HttpResponse:
         asked = Request.read(data)
         shown = plan(verb=asked.verb, aim=asked.aim, homeserver=gateway())
     except (AimError, PlanError) as error:
-        status = HTTPStatus.UNPROCESSABLE_ENTITY if any(data.values()) else HTTPStatus.OK
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if data.get("verb") else HTTPStatus.OK
         return refused(request, str(error), data, status)
     except (HomeserverError, HomeserverAwayError) as error:
         return refused(request, str(error), data, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -101,7 +101,7 @@ def refused(request: StaffRequest, why: str, data: QueryDict, status: HTTPStatus
         "problem": why,
         "verb": Verb(verb) if verb in Verb.values else None,
         "lines": data.get("list", ""),
-        "asked": any(data.values()),
+        "asked": bool(data.get("verb")),  # without one, a list was only brought here
     }
     return render_page(request, "dashboard/action_new.html", context, status=status)
 

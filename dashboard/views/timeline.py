@@ -12,11 +12,13 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
+from dashboard.counts import without_narrowest
 from dashboard.filters import ChangeFilter
 from dashboard.http import HtmxRequest, render_page
 from dashboard.pages import change_page
 from dashboard.replica import may_read_replica
 from dashboard.rows import rows_html
+from dashboard.shelf import shelf
 from dashboard.toolbar import toolbar
 from dashboard.views.account import StaffRequest
 from quarantine.models import Change, Role
@@ -39,7 +41,10 @@ def timeline(request: StaffRequest) -> HttpResponse:
     stands = standing(now)
     filters = ChangeFilter(request.GET, queryset=Change.objects.all())
     page = change_page(filters, head=stands.head)
+    empty = filters.narrows and not page.changes and page.newest and not page.searched_back_to
     context = {
+        "shelf": shelf(request.user, query=filters.canonical_query()),
+        "wider": without_narrowest(filters, head=stands.head) if empty else None,
         "standing": stands,
         "filters": filters,
         "page": page,

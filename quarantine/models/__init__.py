@@ -1,6 +1,7 @@
 """What the ledger's database holds."""
 
 from quarantine.models.actions import Action, AppendOnlyError, Category, Fate, Intent, Return, Verb, Work
+from quarantine.models.desk import VIEW_NAME_LENGTH, Reveal, SavedView
 from quarantine.models.ledger import (
     FILE_NAME_LENGTH,
     NAME_LENGTH,
@@ -20,6 +21,7 @@ from quarantine.models.runs import Consumer, Leg, Run, RunQuerySet, Scope
 __all__ = [
     "FILE_NAME_LENGTH",
     "NAME_LENGTH",
+    "VIEW_NAME_LENGTH",
     "Action",
     "AppendOnlyError",
     "Category",
@@ -34,9 +36,11 @@ __all__ = [
     "MediaItem",
     "OpenHole",
     "Return",
+    "Reveal",
     "Role",
     "Run",
     "RunQuerySet",
+    "SavedView",
     "Scope",
     "Source",
     "Staff",

@@ -1,8 +1,10 @@
 // Every module of ours. Each adds what HTML can't do; without them the pages still work.
 import "./copy.js";
 import "./errors.js";
+import "./facets.js";
 import "./hotkeys.js";
 import "./live.js";
 import "./local-time.js";
 import "./menus.js";
+import "./paste.js";
 import "./selection.js";

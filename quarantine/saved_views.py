@@ -1,0 +1,77 @@
+"""Saved views: filters under a name, for oneself or for everybody. Every rule about them is here.
+
+The query string is checked by whoever knows the filters; here it is text.
+"""
+
+from datetime import UTC, datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+
+from quarantine.models import VIEW_NAME_LENGTH, Role, SavedView, Staff
+from quarantine.staff import NotAllowedError, require
+
+MOST = 100  # of one person
+LONGEST_QUERY = 8_000  # characters: an address that browsers and proxies still carry
+
+
+class SavedViewError(Exception):
+    """It can't be saved as asked; the text is a sentence for whoever asked."""
+
+
+def visible_to(staff: Staff) -> QuerySet[SavedView]:
+    """Their own and everybody's, by name."""
+    return SavedView.objects.filter(Q(staff=staff) | Q(shared=True)).select_related("staff")
+
+
+def save_view(*, staff: Staff, name: str, query: str, shared: bool) -> SavedView:
+    """Raises SavedViewError; NotAllowedError for a viewer who would share it."""
+    require(staff, Role.MODERATOR if shared else Role.VIEWER)
+    if len(query) > LONGEST_QUERY:
+        msg = "These are too many filters to be one address."
+        raise SavedViewError(msg)
+    if SavedView.objects.filter(staff=staff).count() >= MOST:
+        msg = f"You have {MOST} views already. Delete one first."
+        raise SavedViewError(msg)
+    view = SavedView(staff=staff, query=query, shared=shared, created_at=datetime.now(UTC))
+    return named(view, name)
+
+
+def change_view(view: SavedView, *, staff: Staff, name: str, shared: bool) -> SavedView:
+    """Rename it, share it, or keep it to oneself."""
+    require_ownership(view, staff)
+    if shared and not view.shared:
+        require(staff, Role.MODERATOR)
+    view.shared = shared
+    return named(view, name)
+
+
+def delete_view(view: SavedView, *, staff: Staff) -> None:
+    require_ownership(view, staff)
+    view.delete()
+
+
+def may_change(view: SavedView, staff: Staff) -> bool:
+    """One's own; an admin everybody's, because those who shared one leave."""
+    return staff.is_active and (view.staff_id == staff.pk or (view.shared and staff.may(Role.ADMIN)))
+
+
+def require_ownership(view: SavedView, staff: Staff) -> None:
+    if not may_change(view, staff):
+        msg = "This view is somebody else's."
+        raise NotAllowedError(msg)
+
+
+def named(view: SavedView, name: str) -> SavedView:
+    """Save it under this name."""
+    view.name = " ".join(name.split())
+    if not view.name or not view.name.isprintable() or len(view.name) > VIEW_NAME_LENGTH:
+        msg = f"A view needs a name of 1 to {VIEW_NAME_LENGTH} visible characters."
+        raise SavedViewError(msg)
+    try:
+        with transaction.atomic():
+            view.save()
+    except IntegrityError as error:
+        msg = f"There is a view “{view.name}” already."
+        raise SavedViewError(msg) from error
+    return view
