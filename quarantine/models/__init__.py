@@ -17,6 +17,7 @@ from quarantine.models.ledger import (
     State,
 )
 from quarantine.models.runs import Consumer, Leg, Run, RunQuerySet, Scope
+from quarantine.models.tallies import RolledUp, Tally
 
 __all__ = [
     "FILE_NAME_LENGTH",
@@ -38,6 +39,7 @@ __all__ = [
     "Return",
     "Reveal",
     "Role",
+    "RolledUp",
     "Run",
     "RunQuerySet",
     "SavedView",
@@ -45,6 +47,7 @@ __all__ = [
     "Source",
     "Staff",
     "State",
+    "Tally",
     "Verb",
     "Work",
 ]

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ django.setup()
 
 from django.db import IntegrityError, connection
 
-from quarantine import ledger
+from quarantine import ledger, rollup
 from quarantine.entries import Entry
 from quarantine.feed import FeedCursor
 from quarantine.ledger import CursorMovedError
@@ -144,6 +145,26 @@ def look_around(random):
     )
 
 
+# --- Adding up ----------------------------------------------------------------------------
+
+
+def add_up(line, *, sizes, kept, slow):
+    """Until killed; it says so before a block is stored, and takes its time while it is."""
+    rollup.SIZES, rollup.KEPT = tuple(sizes), kept
+    said = []
+
+    def linger(execute, sql, params, many, context):
+        if sql.startswith('INSERT INTO "quarantine_tally"'):
+            if not said:
+                said.append(line.say("adding"))
+            time.sleep(slow)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(linger):
+        while True:
+            rollup.roll_up()
+
+
 # --- Starting -----------------------------------------------------------------------------
 
 
@@ -156,7 +177,7 @@ def serve(path):
 
 def work(path, *, task, **details):
     try:
-        {"write": write, "follow": follow}[task](Line(path), **details)
+        {"write": write, "follow": follow, "add_up": add_up}[task](Line(path), **details)
         connection.close()
     except BaseException:
         traceback.print_exc()

@@ -18,6 +18,7 @@ from quarantine.follow import Totals, follow, follow_once
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.performance import Worker
 from quarantine.preparation import require_prepared
+from quarantine.rollup import RollUp
 from quarantine.runner import Runner
 
 
@@ -66,12 +67,13 @@ class Command(BaseCommand):
 
 
 def beside(stop: threading.Event, audit_at: time | None) -> Callable[[], None]:
-    """What this process does beside following: the runs and the actions that wait for it."""
-    runner, worker = Runner(stop, audit_at=audit_at), Worker(stop)
+    """What this process does beside following: the runs and the actions that wait for it, and adding up."""
+    runner, worker, adder = Runner(stop, audit_at=audit_at), Worker(stop), RollUp(stop)
 
     def tick() -> None:
         runner.tick()
         worker.tick()
+        adder.tick()
 
     return tick
 
