@@ -10,7 +10,7 @@ from typing import Any, Self
 import django_filters
 from django.db.models import Q
 
-from dashboard.terms import MomentField, NumberField, Read, Term, TermsField
+from dashboard.terms import MomentField, NumberField, Read, SwitchField, Term, TermsField
 from quarantine.models import ChangeQuerySet
 
 VERBAL = ("Changed by", "Search")  # labels that need no "is"
@@ -76,6 +76,15 @@ class PositionFilter(StatelessFilter):
     field_class = NumberField
 
     def filter(self, changes: ChangeQuerySet, value: int | None) -> ChangeQuerySet:
+        return changes
+
+
+class SwitchFilter(StatelessFilter):
+    """On or off; narrows nothing: whoever pages heeds it."""
+
+    field_class = SwitchField
+
+    def filter(self, changes: ChangeQuerySet, value: bool | None) -> ChangeQuerySet:
         return changes
 
 

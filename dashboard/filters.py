@@ -17,7 +17,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import Q
 
 from dashboard import searches, times
-from dashboard.filter_kinds import MomentFilter, PositionFilter, TermsFilter, any_of, one_of
+from dashboard.filter_kinds import MomentFilter, PositionFilter, SwitchFilter, TermsFilter, any_of, one_of
 from dashboard.terms import Term, quoted, read_choice, read_number
 from quarantine.fields import SHA256
 from quarantine.models import Cause, ChangeQuerySet, Source, State
@@ -27,7 +27,7 @@ PAGE_LIMIT = 50
 HIGHEST_PAGE_LIMIT = 200
 MOST_COMPLAINTS = 5
 MOMENTS = ("after", "before")
-PAGING = ("cursor", "limit", "since", "raw")
+PAGING = ("cursor", "limit", "since", "raw", "fold")
 
 
 def choice(label: str, names: dict[str, str], matches: Callable[[Sequence[Any]], Q]) -> TermsFilter:
@@ -92,6 +92,7 @@ class ChangeFilter(django_filters.FilterSet):
     limit = PositionFilter(label="Limit", highest=HIGHEST_PAGE_LIMIT)
     since = PositionFilter(label="Since", lowest=0)
     raw = PositionFilter(label="Raw", lowest=0, highest=1)
+    fold = SwitchFilter(label="Fold")
 
     class Meta:
         form = ChangeForm
@@ -173,12 +174,12 @@ class ChangeFilter(django_filters.FilterSet):
         """The cleaned value of a filter; None when it is missing or something is wrong."""
         return self.form.cleaned_data.get(name) if self.is_valid() else None
 
-    def canonical_query(self, **positions: int | None) -> str:
+    def canonical_query(self, **paging: int | str | None) -> str:
         """The query string of the same view, however it was written: no blanks, no defaults, no paging.
 
-        `positions` are added where they are not None: `cursor=…`, `limit=…`.
+        `paging` is added where it is not None: `cursor=…`, `limit=…`.
         """
-        return query_string(self.active, positions)
+        return query_string(self.active, paging)
 
     @property
     def given_query(self) -> str:
@@ -206,12 +207,12 @@ class ChangeFilter(django_filters.FilterSet):
         return query_string(self.active | {name: rest}, {})
 
 
-def query_string(active: dict[str, Any], positions: dict[str, int | None]) -> str:
+def query_string(active: dict[str, Any], paging: dict[str, Any]) -> str:
     pairs: list[tuple[str, str]] = []
     for name, value in active.items():
         texts = [moment_text(value)] if isinstance(value, datetime) else map(str, value or ())
         pairs.extend((name, text) for text in texts)
-    pairs.extend((name, str(position)) for name, position in positions.items() if position is not None)
+    pairs.extend((name, str(value)) for name, value in paging.items() if value is not None)
     return urlencode(pairs)
 
 

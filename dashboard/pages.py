@@ -128,7 +128,7 @@ def search_of(filters: ChangeFilter, *, head: int, budget: float) -> Search:
     """Everything that matches, up to the head."""
     return Search(
         changes=filters.qs,
-        low=filters.floor or 1,
+        low=max(filters.floor or 1, (filters.value("since") or 0) + 1),
         high=min(head + 1, filters.ceiling or head + 1),
         indexed=filters.one_index_answers,
         budget=budget,
@@ -136,8 +136,11 @@ def search_of(filters: ChangeFilter, *, head: int, budget: float) -> Search:
 
 
 def page_query(filters: ChangeFilter, *, cursor: int | None) -> str:
-    limit = filters.value("limit")
-    return filters.canonical_query(limit=None if limit == PAGE_LIMIT else limit, cursor=cursor)
+    limit, since = filters.value("limit"), filters.value("since")
+    fold = "off" if filters.value("fold") is False else None
+    return filters.canonical_query(
+        limit=None if limit == PAGE_LIMIT else limit, cursor=cursor, since=since or None, fold=fold
+    )
 
 
 def newer_cursor(whole: Search, *, cursor: int, limit: int) -> int | None:
@@ -150,7 +153,7 @@ def newer_cursor(whole: Search, *, cursor: int, limit: int) -> int | None:
 def count(filters: ChangeFilter, *, whole: Search, page: Found[Change] | None, limit: int) -> Count:
     """How many match in all: exact where that is cheap, never more than COUNTED rows read."""
     if not filters.narrows:
-        return Count(whole.high - 1)
+        return Count(whole.high - whole.low)
     if page and page.stopped_at is None and len(page.rows) <= limit:
         return Count(len(page.rows))
     if page and page.stopped_at:

@@ -98,6 +98,11 @@ class NumberField(SingleField):
         return read_number(text, lowest=self.lowest, highest=self.highest)
 
 
+class SwitchField(SingleField):
+    def read(self, text: str) -> bool:
+        return read_choice(choices=("on", "off"))(text) == "on"
+
+
 class MomentField(SingleField):
     """An ISO date (its midnight) or time; UTC where no offset is given."""
 

@@ -92,7 +92,7 @@ def toolbar(filters: ChangeFilter, *, username: str, now: datetime) -> Toolbar:
     return Toolbar(
         search=searches[0] if searches else "",
         kept=[Option("q", more, more) for more in searches[1:]]
-        + [Option("limit", limit, limit) for limit in given.of("limit")],
+        + [Option(name, value, value) for name in ("limit", "fold") for value in given.of(name)],
         menus=[
             Menu(slug="state", label="State", groups=[given.choices("state", icons=State.values)]),
             Menu(slug="scope", label="Scope", groups=[given.choices("scope", icons=["home", "globe"])]),

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from http import HTTPStatus
 from itertools import groupby
+from typing import cast
 
 from django.http import HttpResponse
+from django.template.loader import get_template
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -14,10 +16,10 @@ from django.views.decorators.http import require_safe
 
 from dashboard.counts import without_narrowest
 from dashboard.filters import ChangeFilter
+from dashboard.folds import FoldedPage, Line, folded_page
 from dashboard.http import HtmxRequest, render_page
-from dashboard.pages import change_page
 from dashboard.replica import may_read_replica
-from dashboard.rows import rows_html
+from dashboard.rows import badge, row_context, row_html
 from dashboard.shelf import shelf
 from dashboard.toolbar import toolbar
 from dashboard.views.account import StaffRequest
@@ -34,13 +36,23 @@ class Day:
     rows: list[SafeString]
 
 
+KINDS = {
+    "action": "by one action",
+    "backfill": "that were quarantined before the ledger looked",
+    "history": "that were in the homeserver's stream when it was first read",
+    "copies": "of copies of one file",
+    "sweep": "to media of one uploader, by one person",
+}
+
+
 @require_safe
 @may_read_replica
 def timeline(request: StaffRequest) -> HttpResponse:
     now = timezone.now()
     stands = standing(now)
     filters = ChangeFilter(request.GET, queryset=Change.objects.all())
-    page = change_page(filters, head=stands.head)
+    folded = folded_page(filters, head=stands.head)
+    page = folded.page
     empty = filters.narrows and not page.changes and page.newest and not page.searched_back_to
     context = {
         "shelf": shelf(request.user, query=filters.canonical_query()),
@@ -48,7 +60,8 @@ def timeline(request: StaffRequest) -> HttpResponse:
         "standing": stands,
         "filters": filters,
         "page": page,
-        "days": list(by_day(page.changes, today=now.date())),
+        "folded": folded,
+        "days": list(by_day(folded, filters, today=now.date())),
         "toolbar": toolbar(filters, username=request.user.get_username(), now=now),
         "live": True,
         "may_act": request.user.may(Role.MODERATOR),
@@ -57,16 +70,31 @@ def timeline(request: StaffRequest) -> HttpResponse:
         request,
         "dashboard/timeline.html",
         context,
-        swaps=SWAPS,
+        swaps=SWAPS | opened(request),
         url=canonical_url(request, filters, page.query),
         status=HTTPStatus.OK if filters.is_valid() else HTTPStatus.UNPROCESSABLE_ENTITY,
     )
 
 
-def by_day(changes: list[Change], *, today: date) -> Iterator[Day]:
+def by_day(folded: FoldedPage, filters: ChangeFilter, *, today: date) -> Iterator[Day]:
     names = {today: "Today", today - timedelta(days=1): "Yesterday"}
-    for day, group in groupby(changes, key=lambda change: change.seen_at.date()):
-        yield Day(day, names.get(day, ""), rows_html(group))
+    for day, lines in groupby(folded.lines, key=lambda line: line.change.seen_at.date()):
+        rows = [fold_html(line, filters) if line.kind else row_html(line.change) for line in lines]
+        yield Day(day, names.get(day, ""), rows)
+
+
+def fold_html(line: Line, filters: ChangeFilter) -> SafeString:
+    """Not cached, unlike rows: how far it goes depends on the filters."""
+    state = badge(line.change) if line.kind != "history" else ""
+    query = filters.canonical_query(cursor=line.high + 1, since=line.low - 1, fold="off")
+    context = row_context(line.change) | {"line": line, "what": KINDS[line.kind], "badge": state, "query": query}
+    return cast("SafeString", get_template("dashboard/_fold.html").render(context))
+
+
+def opened(request: HtmxRequest) -> dict[str, str]:
+    """A fold that is being opened is a region too: it gets rows and nothing else."""
+    target = request.htmx.target or ""
+    return {target: "fold"} if target.startswith("fold-") else {}
 
 
 def canonical_url(request: HtmxRequest, filters: ChangeFilter, query: str) -> str | None:

@@ -2,6 +2,7 @@
 import "./copy.js";
 import "./errors.js";
 import "./facets.js";
+import "./folds.js";
 import "./hotkeys.js";
 import "./live.js";
 import "./local-time.js";
