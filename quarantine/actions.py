@@ -52,8 +52,11 @@ class Outcome:
         return " · ".join(told)
 
 
-def start(plan: Plan, *, staff: Staff, category: str, reason: str) -> Action:
-    """Record what is going to be done, before anything is. Raises NotAllowedError and ActionError."""
+def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: str | None = None) -> Action:
+    """Record what is going to be done, before anything is. Raises NotAllowedError and ActionError.
+
+    `submission`: what begins two actions with one such text gets IntegrityError; ask `started` then.
+    """
     require(staff, Role.MODERATOR)
     reason = check_reason(plan.verb, category=category, reason=reason)
     if not plan.affected:
@@ -71,10 +74,16 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str) -> Action:
             staff=staff,
             created_at=now,
             undoes=plan.undoes,
+            submission=submission,
         )
         Work.objects.create(action=action, total=len(asked), updated_at=now)
         Intent.objects.bulk_create([to_intent(action, item) for item in asked], batch_size=ROWS_PER_STATEMENT)
     return action
+
+
+def started(submission: str, *, staff: Staff) -> Action | None:
+    """What a form began that was sent before: a second click, or a reload of the answer."""
+    return Action.objects.filter(submission=submission, staff=staff).first()
 
 
 def check_reason(verb: Verb, *, category: str, reason: str) -> str:
@@ -116,7 +125,9 @@ def known_hash(row: Media | None) -> str | None:
 def pause(action: Action, *, staff: Staff) -> None:
     """Have the work stop where it is; it can go on later."""
     require(staff, Role.MODERATOR)
-    change(action, {Work.Status.WAITING}, status=Work.Status.PAUSED)
+    with transaction.atomic():
+        if change(action, {Work.Status.WAITING}, status=Work.Status.PAUSED):
+            close(action)
     change(action, {Work.Status.RUNNING}, wish=Work.Wish.PAUSE)
 
 
@@ -129,11 +140,16 @@ def resume(action: Action, *, staff: Staff) -> None:
 
 
 def cancel(action: Action, *, staff: Staff) -> None:
-    """Have what is not done yet never be done. What was done stays, and can be undone."""
+    """Have what is not done yet never be done. What was done stays, and can be undone.
+
+    What a killed process had called is looked at first, by the process that follows.
+    """
     require(staff, Role.MODERATOR)
+    idle = {Work.Status.WAITING, Work.Status.PAUSED, Work.Status.STOPPED}
     with transaction.atomic():
-        idle = {Work.Status.WAITING, Work.Status.PAUSED, Work.Status.STOPPED}
-        if change(action, idle, status=Work.Status.CANCELLED, ended_at=datetime.now(UTC)):
+        if action.intents.filter(fate=Fate.CALLED).exists():
+            change(action, idle, status=Work.Status.WAITING, wish=Work.Wish.CANCEL)
+        elif change(action, idle, status=Work.Status.CANCELLED, message="", ended_at=datetime.now(UTC)):
             close(action)
     change(action, {Work.Status.RUNNING}, wish=Work.Wish.CANCEL)
 

@@ -6,43 +6,71 @@ They only save work: what must be right is guarded by the ledger's cursor.
 """
 
 import fcntl
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.backends.utils import CursorWrapper
+
+LOCK_NOT_AVAILABLE = "55P03"
+POLL = 0.02  # seconds between two tries for a file; PostgreSQL waits by itself
 
 
 @contextmanager
-def only_one(name: str) -> Iterator[bool]:
-    """Yield whether we are the only holder of the lock `name`; never waits. Kept until the block ends."""
-    held = postgresql_lock(name) if connection.vendor == "postgresql" else file_lock(name)
+def only_one(name: str, *, patience: float = 0.0) -> Iterator[bool]:
+    """Yield whether we are the only holder of the lock `name`, after waiting for at most `patience` seconds.
+
+    Kept until the block ends.
+    """
+    postgresql = connection.vendor == "postgresql"
+    held = postgresql_lock(name, patience=patience) if postgresql else file_lock(name, patience=patience)
     with held as ours:
         yield ours
 
 
 @contextmanager
-def postgresql_lock(name: str) -> Iterator[bool]:
+def postgresql_lock(name: str, *, patience: float) -> Iterator[bool]:
     own = connection.copy()
+    key = [zlib.crc32(b"quarantine") >> 1, zlib.crc32(name.encode()) >> 1]
     try:
         with own.cursor() as db:
-            db.execute(
-                "SELECT pg_try_advisory_lock(%s, %s)", [zlib.crc32(b"quarantine") >> 1, zlib.crc32(name.encode()) >> 1]
-            )
+            db.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
             [ours] = db.fetchone()
+            if not ours and patience:
+                db.execute("SELECT set_config('lock_timeout', %s, false)", [f"{patience * 1000:.0f}ms"])
+                ours = waited(db, key)
             yield bool(ours)
     finally:
         own.close()
 
 
+def waited(db: CursorWrapper, key: list[int]) -> bool:
+    try:
+        db.execute("SELECT pg_advisory_lock(%s, %s)", key)
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", "") == LOCK_NOT_AVAILABLE:
+            return False
+        raise
+    return True
+
+
 @contextmanager
-def file_lock(name: str) -> Iterator[bool]:
+def file_lock(name: str, *, patience: float = 0.0) -> Iterator[bool]:
     settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience
     with (settings.DATA_DIR / f"{name}.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        while not (ours := taken(file)) and time.monotonic() < deadline:
+            time.sleep(POLL)
+        yield ours
+
+
+def taken(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -5,9 +5,8 @@ already so, and follows a sha256 to every copy. So staff see all that first, as 
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import batched
 
 from django.conf import settings
 
@@ -17,7 +16,7 @@ from quarantine.homeserver import media
 from quarantine.homeserver.gateway import Homeserver
 from quarantine.homeserver.media import Media
 from quarantine.ledger import fetch_items
-from quarantine.models import Action, Cause, Change, Fate, Intent, Verb
+from quarantine.models import Action, Cause, Change, Fate, Intent, Verb, Work
 from quarantine.mxc import Mxc
 
 MOST_ITEMS = 50_000
@@ -110,7 +109,7 @@ def plan(*, verb: Verb, aim: Aim, homeserver: Homeserver) -> Plan:
         copies=[row for row in copies if judge(row, verb) is Fate.CHANGED],
         protected_copies=sum(judge(row, verb) is Fate.PROTECTED for row in copies),
         more=more or len(copies) > MOST_COPIES,
-        hints=spelling_hints(items),
+        hints=[*spelling_hints(items), *nothing_found(aim)][:MOST_HINTS],
     )
 
 
@@ -140,14 +139,34 @@ def resolve(aim: Aim, verb: Verb, homeserver: Homeserver) -> dict[Mxc, Media | N
     return rows | {row.mxc: row for row in swept}
 
 
+def nothing_found(aim: Aim) -> list[str]:
+    """What was aimed at as a whole, and of which this server has nothing: a wrong name, or a wrong case."""
+    users = [user for user in aim.users if not media.uploaded_by(user, quarantined=None, limit=1)]
+    origins = [origin for origin in aim.origins if not media.of_origin(origin, quarantined=None, limit=1)]
+    return [
+        *(
+            f"There is no file with the sha256 {one} here."
+            for one in aim.hashes
+            if not media.with_hashes([one], limit=1)
+        ),
+        *(f"{user} has uploaded nothing here.{meant(user, media.uploaded_by)}" for user in users),
+        *(f"Nothing of {origin} is cached here.{meant(origin, media.of_origin)}" for origin in origins),
+    ]
+
+
+def meant(name: str, look: Callable[..., list[Media]]) -> str:
+    right = name.lower()
+    return f" Did you mean {right}?" if right != name and look(right, quarantined=None, limit=1) else ""
+
+
 def sweep(aim: Aim, verb: Verb) -> list[Media]:
     """All media of the hashes, users and servers, at most a little more than one action takes."""
-    if settings.HOMESERVER_NAME in aim.origins:
+    if settings.HOMESERVER_NAME in {origin.lower() for origin in aim.origins}:
         msg = f"{settings.HOMESERVER_NAME} is this homeserver itself; aim at users, rooms or media of it."
         raise PlanError(msg)
     most = MOST_ITEMS + 1
     quarantined = {Verb.QUARANTINE: False, Verb.RELEASE: True}.get(verb)  # what is so already needs nothing
-    found = [row for some in batched(aim.hashes, media.HASHES_PER_STATEMENT) for row in media.with_hashes(some)]
+    found = media.with_hashes(aim.hashes, limit=most)
     for user in aim.users:
         found += media.uploaded_by(user, quarantined=quarantined, limit=most)
     for origin in aim.origins:
@@ -161,7 +180,7 @@ def find_copies(items: Iterable[Item], verb: Verb) -> list[Media]:
         return []
     asked = {item.mxc for item in items}
     hashes = unique_hashes(item.row for item in items if item.fate is Fate.CHANGED)
-    return [row for row in media.with_hashes(hashes) if row.mxc not in asked]
+    return [row for row in media.with_hashes(hashes, limit=MOST_ITEMS + MOST_COPIES) if row.mxc not in asked]
 
 
 def unique_hashes(rows: Iterable[Media | None]) -> list[str]:
@@ -192,6 +211,9 @@ def plan_undo(action: Action) -> Plan:
     Media whose file is shared with media that this action did not change is left alone too: the
     homeserver would follow the sha256 to it.
     """
+    if not Work.objects.get(action=action).over:
+        msg = "It isn't over yet: cancel the rest, or wait."
+        raise PlanError(msg)
     verb = INVERSE[Verb(action.verb)]
     changed, untouched = what_changed(action)
     rows = media.read(changed)
@@ -210,9 +232,11 @@ def plan_undo(action: Action) -> Plan:
 def what_changed(action: Action) -> tuple[list[Mxc], Collection[Mxc]]:
     """What this action changed; and of it, what nothing happened to since."""
     if action.verb in {Verb.PROTECT, Verb.UNPROTECT}:
-        intents = Intent.objects.filter(action=action, fate=Fate.CHANGED).order_by("pk")
-        protected = [Mxc(intent.origin, intent.media_id) for intent in intents]
-        return protected, protected
+        done = Intent.objects.filter(fate=Fate.CHANGED, action__verb__in=[Verb.PROTECT, Verb.UNPROTECT])
+        changed = [intent.mxc for intent in done.filter(action=action).order_by("pk")]
+        later = done.filter(action__gt=action, media_id__in=[mxc.media_id for mxc in changed])
+        since = {intent.mxc for intent in later}
+        return changed, [mxc for mxc in changed if mxc not in since]
     positions: Mapping[Mxc, int] = {
         change.mxc: change.stream_id for change in Change.objects.filter(action=action).order_by("stream_id")
     }

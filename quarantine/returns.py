@@ -7,6 +7,8 @@ and is not quarantined itself. It is reported; and quarantined, where an admin h
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
+from django.db import transaction
+
 from quarantine import actions, ledger
 from quarantine.actions import ActionError, known_hash
 from quarantine.aims import Aim
@@ -16,8 +18,8 @@ from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import Media
 from quarantine.models import Action, Category, Change, Ledger, Return, Role, Staff, Verb
-from quarantine.plans import plan
-from quarantine.staff import account_of_automation, require
+from quarantine.plans import PlanError, plan
+from quarantine.staff import NotAllowedError, account_of_automation, require
 
 LOOKED_AT = 500  # open ones each time
 REASON = "The same file was quarantined before and is back."
@@ -38,9 +40,10 @@ def note(found: Iterable[Media], *, settle: Callable[[], None]) -> list[Return]:
         for row in rows
         if row.sha256 in quarantined
     ]
-    Return.objects.bulk_create(back)
-    if back and ledger.current().requarantine:
-        requarantine(back)
+    with transaction.atomic():  # or a crash between the two would leave them to people
+        Return.objects.bulk_create(back)
+        if back and ledger.current().requarantine:
+            requarantine(back)
     return back
 
 
@@ -69,7 +72,7 @@ def requarantine(back: list[Return]) -> Action | None:
     try:
         shown = plan(verb=Verb.QUARANTINE, aim=Aim(media=tuple(one.mxc for one in back)), homeserver=gateway())
         return actions.start(shown, staff=account_of_automation(), category=category or "", reason=REASON)
-    except (ActionError, HomeserverError):  # they stay reported, and staff decide
+    except (ActionError, PlanError, HomeserverError, NotAllowedError):  # they stay reported, and staff decide
         return None
 
 

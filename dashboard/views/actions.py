@@ -1,10 +1,12 @@
 """Acting on media: the plan first, then the deed, then what really happened."""
 
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 
 from django.contrib import messages
+from django.db import IntegrityError
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -24,12 +26,13 @@ from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.models import Action, Category, Cause, Change, Fate, Return, Role, Verb, Work
-from quarantine.performance import perform_if_small
 from quarantine.plans import INVERSE, Plan, PlanError, plan, plan_undo
 from quarantine.staff import require
+from quarantine.worker import perform_if_small
 
 SHOWN = 100  # media items of a plan or an action that are listed
 LEFT_OUT = (Fate.ALREADY, Fate.PROTECTED, Fate.ABSENT, Fate.LEFT, Fate.FAILED)
+SUBMISSION = 64  # characters
 SWAPS = {"progress": "progress"}
 CONTROLS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}
 
@@ -58,6 +61,8 @@ def action_undo(request: StaffRequest, number: int) -> HttpResponse:
     try:
         gateway()
         shown = plan_undo(action)
+    except PlanError as error:
+        return refused(request, str(error), request.GET, HTTPStatus.CONFLICT)
     except (HomeserverError, HomeserverAwayError) as error:
         return refused(request, str(error), request.GET, HTTPStatus.SERVICE_UNAVAILABLE)
     return decide(request, shown, hidden=[])
@@ -67,18 +72,12 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
     """Show the plan; or do it, if that is the plan that was seen and a reason came with it."""
     said = ""
     if request.POST.get("digest"):
-        category, reason = request.POST.get("category", ""), request.POST.get("reason", "")
-        if request.POST["digest"] != shown.digest:
-            said = "This is no longer what you saw: something changed meanwhile. Look again, then decide."
-        else:
-            try:
-                action = actions.start(shown, staff=request.user, category=category, reason=reason)
-            except ActionError as error:
-                said = str(error)
-            else:
-                perform_if_small(action)
-                return redirect("action-detail", action.pk)
+        try:
+            return redirect("action-detail", decided(request, shown).pk)
+        except ActionError as error:
+            said = str(error)
     context = {
+        "submission": secrets.token_urlsafe(),
         "plan": shown,
         "left_out": [(fate, fate.label, len(shown.of_fate(fate))) for fate in LEFT_OUT if shown.of_fate(fate)],
         "hidden": hidden,
@@ -94,6 +93,28 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
     return render_page(request, "dashboard/action_plan.html", context, status=status)
 
 
+def decided(request: StaffRequest, shown: Plan) -> Action:
+    """Begin what was seen; what this very form began already, where it is sent again. Raises ActionError."""
+    data, submission = request.POST, request.POST.get("submission", "")[:SUBMISSION] or None
+    before = actions.started(submission, staff=request.user) if submission else None
+    if before is not None:
+        return before
+    if data["digest"] != shown.digest:
+        msg = "This is no longer what you saw: something changed meanwhile. Look again, then decide."
+        raise ActionError(msg)
+    category, reason = data.get("category", ""), data.get("reason", "")
+    try:
+        action = actions.start(shown, staff=request.user, category=category, reason=reason, submission=submission)
+    except IntegrityError as error:  # two clicks at the same moment
+        msg = "This was sent already, a moment ago: it is under Activity."
+        before = actions.started(submission or "", staff=request.user)
+        if before is None:
+            raise ActionError(msg) from error
+        return before
+    perform_if_small(action)
+    return action
+
+
 def refused(request: StaffRequest, why: str, data: QueryDict, status: HTTPStatus) -> HttpResponse:
     """What was asked can't even be planned: say why, and let it be mended."""
     verb = data.get("verb", "")
@@ -101,7 +122,7 @@ def refused(request: StaffRequest, why: str, data: QueryDict, status: HTTPStatus
         "problem": why,
         "verb": Verb(verb) if verb in Verb.values else None,
         "lines": data.get("list", ""),
-        "asked": bool(data.get("verb")),  # without one, a list was only brought here
+        "asked": status != HTTPStatus.OK,
     }
     return render_page(request, "dashboard/action_new.html", context, status=status)
 

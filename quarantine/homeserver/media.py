@@ -74,13 +74,16 @@ def read(keys: Iterable[Mxc]) -> dict[Mxc, Media]:
     return {media.mxc: media for media in found}
 
 
-def with_hashes(hashes: Sequence[str]) -> list[Media]:
-    """Every local and remote row with one of these sha256 (64 lower-case hex); both tables index it."""
+def with_hashes(hashes: Sequence[str], *, limit: int | None = None) -> list[Media]:
+    """Every local and remote row with one of these sha256 (64 lower-case hex); both tables index it.
+
+    `limit`: at most so many of each table, for each 500 hashes.
+    """
     with reading():
         return [
             media
             for some in batched(hashes, HASHES_PER_STATEMENT)
-            for media in (*_local(sha256__in=some), *_remote(sha256__in=some))
+            for media in (*_local(limit=limit, sha256__in=some), *_remote(limit=limit, sha256__in=some))
         ]
 
 

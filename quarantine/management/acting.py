@@ -4,12 +4,13 @@ import json
 import sys
 import threading
 from argparse import ArgumentParser
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, connections
 
 from quarantine import actions
 from quarantine.actions import ActionError, Outcome
@@ -21,10 +22,10 @@ from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.management.commands.follow import stop_on_signals
 from quarantine.management.progress import reporting
 from quarantine.models import Action, Fate, Staff, Verb, Work
-from quarantine.performance import attempt
 from quarantine.plans import Plan, PlanError, plan
 from quarantine.preparation import require_prepared
 from quarantine.staff import NotAllowedError, StaffError, account_of_terminal, find
+from quarantine.worker import UNDER_WAY, attempt
 
 INTERRUPTED = 130
 RETRY_EVERY = 2.0  # seconds, while the homeserver is away
@@ -59,22 +60,32 @@ class ActingCommand(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
-            require_prepared()
-            shown = plan(verb=self.verb, aim=aim_of(options), homeserver=gateway())
-            self.show(shown)
-            if options["dry_run"]:
-                self.finish(options, {"dry_run": True, "asked": len(shown.items), "would_change": shown.affected})
-                return
-            self.confirm(shown, options)
-            action = actions.start(
-                shown, staff=staff_of(options), category=options["category"], reason=options["reason"]
-            )
+            action = self.begin(options)
         except REFUSED as error:
             raise CommandError(f"{error} Nothing was done.") from error
-        except (HomeserverAwayError, DatabaseError) as error:
+        except (HomeserverAwayError, DatabaseError, InterfaceError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise CommandError(f"A database can't be read: {reason}. Nothing was done.") from error
-        self.perform(action, options)
+        if action is None:
+            return
+        try:
+            self.perform(action, options)
+        except (DatabaseError, InterfaceError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise CommandError(f"A database went away: {reason}. {self.resume_at(action)}") from error
+
+    def begin(self, options: dict[str, Any]) -> Action | None:
+        """Show the plan and record the action; None where nothing shall be done."""
+        require_prepared()
+        shown = plan(verb=self.verb, aim=aim_of(options), homeserver=gateway())
+        self.show(shown)
+        if options["dry_run"]:
+            self.finish(options, {"dry_run": True, "asked": len(shown.items), "would_change": shown.affected})
+            return None
+        if shown.affected:  # before anybody is asked
+            actions.check_reason(self.verb, category=options["category"], reason=options["reason"])
+            self.confirm(shown, options)
+        return actions.start(shown, staff=staff_of(options), category=options["category"], reason=options["reason"])
 
     def show(self, shown: Plan) -> None:
         copies = f", and {len(shown.copies):,} more with the same file" if shown.copies else ""
@@ -94,38 +105,53 @@ class ActingCommand(BaseCommand):
             self.stdout.write("There is more than one action takes: run this again afterwards for the rest.")
 
     def confirm(self, shown: Plan, options: dict[str, Any]) -> None:
-        if options["yes"] or not shown.affected:
+        if options["yes"]:
             return
         if not sys.stdin.isatty() or options["from_file"] == "-":
             msg = "Nobody can be asked here: add --yes to do it, or --dry-run to see the plan alone."
             raise CommandError(msg, returncode=2)
-        if input(f"{shown.verb.label} {shown.affected:,} media items? [y/N] ").strip().lower() not in {"y", "yes"}:
+        try:
+            answer = input(f"{shown.verb.label} {shown.affected:,} media items? [y/N] ")
+        except (KeyboardInterrupt, EOFError) as error:
+            self.stdout.write("")
+            msg = "Nothing was done."
+            raise CommandError(msg, returncode=INTERRUPTED) from error
+        if answer.strip().lower() not in {"y", "yes"}:
             msg = "Nothing was done."
             raise CommandError(msg)
 
     def perform(self, action: Action, options: dict[str, Any]) -> None:
         """Until it is over, in this process; a homeserver that is away is waited for."""
         stop = stop_on_signals()
-        with reporting({"items": self.verb.label}) as report:
-            worker = threading.Thread(target=keep_at_it, args=[action, stop])
-            worker.start()
-            while worker.is_alive():
-                worker.join(REPORT_EVERY)
-                work = Work.objects.get(action=action)
-                report("items", work.done, work.total, work.message)
-        work = Work.objects.get(action=action)
-        if work.status == Work.Status.WAITING:
+        with reporting({"items": self.verb.label}) as report, ThreadPoolExecutor(1) as pool:
+            worker = pool.submit(keep_at_it, action, stop)
+            try:
+                while not worker.done():
+                    wait([worker], timeout=REPORT_EVERY)
+                    work = Work.objects.get(action=action)
+                    report("items", work.done, work.total, work.message)
+                worker.result()
+            finally:
+                stop.set()
+        if goes_on(action):
             actions.pause(action, staff=action.staff)
+        self.tell(action, options)
+
+    def tell(self, action: Action, options: dict[str, Any]) -> None:
+        """What came of it; the exit code says whether all of it did."""
+        work = Work.objects.get(action=action)
         told = Outcome(**work.outcome)
         self.stdout.write(f"Action {action.pk}: {str(told).capitalize() if work.outcome else 'nothing done yet'}.")
         self.finish(options, {"action": action.pk, "status": work.status, "done": work.done, **asdict(told)})
-        if work.status == Work.Status.WAITING:
-            self.stderr.write(f"Interrupted; what is done is recorded. Resume it at /actions/{action.pk}/.")
-            sys.exit(INTERRUPTED)
+        if work.status == Work.Status.STOPPED:
+            raise CommandError(f"{work.message} {self.resume_at(action)}")
         if not work.over:
-            raise CommandError(f"{work.message} What is done is recorded; resume it at /actions/{action.pk}/.")
-        if told.failed or told.left:
-            sys.exit(1)
+            raise CommandError(f"Interrupted. {self.resume_at(action)}", returncode=INTERRUPTED)
+        if told.failed or told.left or work.status == Work.Status.CANCELLED:
+            raise SystemExit(1)
+
+    def resume_at(self, action: Action) -> str:
+        return f"What is done is recorded; resume the rest at /actions/{action.pk}/."
 
     def finish(self, options: dict[str, Any], told: dict[str, Any]) -> None:
         if options["json"]:
@@ -133,8 +159,20 @@ class ActingCommand(BaseCommand):
 
 
 def keep_at_it(action: Action, stop: threading.Event) -> None:
-    while attempt(action, stop=stop) and not stop.is_set():
-        stop.wait(RETRY_EVERY)
+    """Until it is over or somebody wants a stop; also while another process, such as the follower, does it."""
+    try:
+        while not stop.is_set():
+            after = attempt(action, stop=stop)
+            if not goes_on(action):
+                return
+            stop.wait(max(RETRY_EVERY, after or 0.0))
+    finally:
+        connections.close_all()
+
+
+def goes_on(action: Action) -> bool:
+    """Whether it is neither over, nor stopped or paused."""
+    return Work.objects.filter(action=action, status__in=UNDER_WAY).exists()
 
 
 def aim_of(options: dict[str, Any]) -> Aim:

@@ -41,6 +41,9 @@ class ActionQuerySet(models.QuerySet["Action"]):
     def update(self, **_: Any) -> NoReturn:
         raise AppendOnlyError
 
+    def bulk_create(self, *_: Any, **__: Any) -> NoReturn:  # with conflicts it would update
+        raise AppendOnlyError
+
     def delete(self) -> NoReturn:
         raise AppendOnlyError
 
@@ -56,6 +59,7 @@ class Action(models.Model):
     staff = models.ForeignKey(Staff, on_delete=models.PROTECT, related_name="actions")
     created_at = models.DateTimeField()
     undoes = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="undone_by")
+    submission = models.CharField(max_length=64, null=True, unique=True)  # of its form: sent twice, it is done once
 
     objects = ActionQuerySet.as_manager()
 

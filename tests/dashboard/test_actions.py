@@ -69,6 +69,28 @@ def test_what_changed_since_the_plan_was_seen_is_not_done(moderator, media, home
     assert not Action.objects.exists()
 
 
+def test_a_form_that_is_sent_twice_begins_one_action(moderator, home):
+    many = "\n".join(str(home.upload(File(sha256=None), uploader="@mallory:matrix.example")) for _ in range(21))
+    page = moderator.post(NEW, {"verb": "quarantine", "list": many})
+    twice = [decide(moderator, page, submission=page.context["submission"]) for _ in range(2)]
+
+    assert [answer.redirect_chain for answer in twice] == [[(f"/actions/{Action.objects.get().pk}/", 302)]] * 2
+    other = decide(
+        moderator, page, submission=moderator.get(NEW, {"verb": "quarantine", "list": many}).context["submission"]
+    )
+    assert other.context["action"] != Action.objects.first()
+
+
+def test_what_is_still_going_on_is_not_undone(moderator):
+    action = make_action()
+    Work.objects.filter(action=action).update(status=Work.Status.RUNNING)
+
+    answer = moderator.get(f"/actions/{action.pk}/undo/")
+
+    assert answer.status_code == 409
+    assert "It isn&#x27;t over yet" in answer.text
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [({"category": ""}, "Choose a category"), ({"reason": "x" * 2001}, "too long")],

@@ -11,9 +11,10 @@ from quarantine.homeserver.gateway import SetupError, UnavailableError
 from quarantine.homeserver.models import LocalMedia
 from quarantine.homeserver.sample import SampleHomeserver
 from quarantine.models import Action, AppendOnlyError, Change, Fate, Intent, Role, Source, State, Verb, Work
-from quarantine.performance import BATCH, attempt, perform_if_small
+from quarantine.performance import BATCH
 from quarantine.plans import SHARED, SINCE, plan_undo
 from quarantine.staff import NotAllowedError
+from quarantine.worker import attempt, perform_if_small
 from tests.factories import make_categories, make_staff
 from tests.quarantine.acting import (
     SOMEBODY,
@@ -239,14 +240,14 @@ def test_work_goes_on_where_the_homeserver_failed(home, moderator, monkeypatch):
     media = [upload(home, f"m{one}") for one in range(2 * BATCH + 5)]
     action = begin(home, Verb.QUARANTINE, *media, staff=moderator)
     flaky = Flaky(fail_after=BATCH + 3, error=UnavailableError("The homeserver took too long to answer."))
-    monkeypatch.setattr("quarantine.performance.gateway", lambda: flaky)
+    monkeypatch.setattr("quarantine.worker.gateway", lambda: flaky)
 
-    assert attempt(action, stop=threading.Event())
+    assert attempt(action, stop=threading.Event()) == 0.0
     held = Work.objects.get(action=action)
-    assert (held.status, held.done) == (Work.Status.WAITING, BATCH)
+    assert (held.status, held.done) == (Work.Status.WAITING, BATCH + 3)
     assert "took too long" in held.message
     flaky.__dict__.update(fail_after=None)
-    assert not attempt(action, stop=threading.Event())
+    assert attempt(action, stop=threading.Event()) is None
 
     assert outcome(action) == Outcome(asked=len(media), changed=len(media))
     assert Counter(flaky.calls) == Counter(media)  # nothing twice
@@ -257,12 +258,12 @@ def test_a_revoked_token_stops_it_and_it_can_be_resumed(home, moderator, monkeyp
     media = [upload(home, f"m{one}") for one in range(3)]
     action = begin(home, Verb.QUARANTINE, *media, staff=moderator)
     revoked = Flaky(fail_after=1, error=SetupError("The homeserver doesn't know our access token."))
-    monkeypatch.setattr("quarantine.performance.gateway", lambda: revoked)
-    assert not attempt(action, stop=threading.Event())
+    monkeypatch.setattr("quarantine.worker.gateway", lambda: revoked)
+    assert attempt(action, stop=threading.Event()) is None
     stopped = Work.objects.get(action=action)
     assert (stopped.status, stopped.message) == (Work.Status.STOPPED, "The homeserver doesn't know our access token.")
 
-    monkeypatch.setattr("quarantine.performance.gateway", lambda: home)
+    monkeypatch.setattr("quarantine.worker.gateway", lambda: home)
     actions.resume(action, staff=moderator)
     attempt(action, stop=threading.Event())
 

@@ -9,8 +9,8 @@ from quarantine import ledger, returns
 from quarantine.follow import Follower
 from quarantine.homeserver.sample import File, SampleHomeserver
 from quarantine.models import Action, Change, Return, Role
-from quarantine.performance import due
 from quarantine.staff import NotAllowedError, StaffError, add_staff
+from quarantine.worker import due
 from tests.factories import make_categories, make_staff
 from tests.quarantine.acting import US, follow, perform, upload
 

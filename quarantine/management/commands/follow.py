@@ -16,10 +16,10 @@ from django.db import DatabaseError, InterfaceError
 from quarantine.fold import LedgerError
 from quarantine.follow import Totals, follow, follow_once
 from quarantine.homeserver.media import HomeserverAwayError
-from quarantine.performance import Worker
 from quarantine.preparation import require_prepared
 from quarantine.rollup import RollUp
 from quarantine.runner import Runner
+from quarantine.worker import Worker
 
 
 class Command(BaseCommand):
