@@ -1,4 +1,4 @@
-"""The whole product as one ASGI application: events native, pages as WSGI.
+"""The whole product as one ASGI application: events and the changes API native, pages as WSGI.
 
 The same views under Django's own ASGI handler gave 144-177 requests a second, as WSGI in here
 650-820: each of its middlewares hops between threads.
@@ -15,6 +15,7 @@ from django.conf import settings
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dashboard.bridge import bridge
+from dashboard.changes_endpoint import ChangesEndpoint
 from dashboard.export_streams import Exports
 from dashboard.exports import CONTENT_TYPES
 from dashboard.hub import Hub
@@ -34,7 +35,13 @@ async def export(scope: Scope, receive: Receive, send: Send) -> None:
     await exports(scope, receive, send)
 
 
+async def changes(scope: Scope, receive: Receive, send: Send) -> None:
+    endpoint: ChangesEndpoint = scope["state"]["changes"]
+    await endpoint(scope, receive, send)
+
+
 ROUTES: dict[str, Application] = {"/changes/live": live, "/healthz": healthz}
+ROUTES["/_synapse/admin/v1/media/quarantine_changes"] = changes
 ROUTES |= {f"/changes.{form}": export for form in CONTENT_TYPES}
 
 
@@ -50,11 +57,13 @@ async def live_and_die(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     hub = scope["state"]["hub"] = Hub()
     exports = scope["state"]["exports"] = Exports()
+    endpoint = scope["state"]["changes"] = ChangesEndpoint()
     before_stopping(hub.close_streams)
     await send({"type": "lifespan.startup.complete"})
     await receive()
     hub.close()
     exports.close()
+    await endpoint.close()
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -4,70 +4,120 @@
 ledger's: they rise in commit order, so a reader that keeps `next_batch` misses nothing.
 """
 
+import gzip
+import logging
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, JsonResponse
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from dashboard.change_json import change_json
-from quarantine import consumers, ledger
-from quarantine.consumers import UnknownTokenError, WrongScopeError
-from quarantine.models import Change, Consumer, Scope
+from dashboard.bearer import HEADERS, RefusedError, caller, only_get, uses
+from dashboard.change_json import compact
+from dashboard.change_pages import PRIMARY, read_page
+from quarantine.fold import LedgerError
+from quarantine.models import Scope
+
+logger = logging.getLogger(__name__)
 
 INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
 DEFAULT_LIMIT, MOST = 100, 1000
 NOW = "now"
+WORTH_PACKING = 1000  # bytes
 
 
-class RefusedError(Exception):
-    """An answer in Synapse's error shape."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What counts of a request."""
 
-    def __init__(self, status: int, errcode: str, error: str) -> None:
-        super().__init__(error)
-        self.status, self.errcode = status, errcode
+    method: str | None
+    authorization: str = ""
+    if_none_match: str = ""
+    accept_encoding: str = ""
+    values: Mapping[str, Sequence[str]]  # of the query string
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @csrf_exempt
 @login_not_required
-def quarantine_changes(request: HttpRequest) -> JsonResponse:
+def quarantine_changes(request: HttpRequest) -> HttpResponse:
+    """Under plain WSGI. `dashboard.asgi` answers by itself, without the middleware."""
+    question = Question(
+        method=request.method,
+        authorization=request.headers.get("Authorization", ""),
+        if_none_match=request.headers.get("If-None-Match", ""),
+        accept_encoding=request.headers.get("Accept-Encoding", ""),
+        values=dict(request.GET.lists()),
+    )
+    answer = answer_to(question)
+    uses.write()
+    return HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
+
+
+def answer_to(question: Question) -> Answer:
     try:
-        answer = read_changes(request)
-    except RefusedError as refused:
-        answer = JsonResponse({"errcode": refused.errcode, "error": str(refused)}, status=refused.status)
-    answer["Cache-Control"] = "no-store"
-    return answer
+        return read_changes(question)
+    except RefusedError as error:
+        refused = error
+    except (DatabaseError, LedgerError):
+        logger.exception("the ledger can't be read")
+        refused = RefusedError(503, "M_UNKNOWN", "The ledger can't be read now.", headers={"Retry-After": "5"})
+    return refusal(refused)
 
 
-def read_changes(request: HttpRequest) -> JsonResponse:
-    if request.method != "GET":
-        raise RefusedError(405, "M_UNRECOGNIZED", "Unrecognized request")
-    consumer = authenticated(request)
-    head = ledger.current().head
-    position = parse_from(request.GET.getlist("from"), head=head)
-    limit = parse_limit(request.GET.getlist("limit"))
-    changes = list(Change.objects.newer_than(position).select_related("action")[:limit])
-    consumers.seen(consumer, position=position)
-    shown = changes if request.GET.get("deleted") == "1" else [change for change in changes if not change.deleted]
-    # With nothing newer the head is where to go on: on an empty ledger also for whoever asked from 1.
-    next_batch = changes[-1].stream_id if changes else head
-    return JsonResponse({"next_batch": next_batch, "changes": [change_json(change) for change in shown]})
+def refusal(refused: RefusedError) -> Answer:
+    body = compact({"errcode": refused.errcode, "error": str(refused)}).encode("utf-8", "replace")
+    headers = HEADERS | refused.headers | {"Content-Type": "application/json"}
+    return Answer(status=refused.status, body=body, headers=headers)
 
 
-def authenticated(request: HttpRequest) -> Consumer:
-    """By the header alone: what stands in a query string ends up in logs."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise RefusedError(401, "M_MISSING_TOKEN", "Missing access token")
-    try:
-        return consumers.authenticate(token.strip(), scope=Scope.CHANGES)
-    except UnknownTokenError:
-        raise RefusedError(401, "M_UNKNOWN_TOKEN", "Invalid access token passed.") from None
-    except WrongScopeError:
-        raise RefusedError(403, "M_FORBIDDEN", "This token does not have the scope changes:read.") from None
+def read_changes(question: Question) -> Answer:
+    only_get(question.method)
+    who = caller(question.authorization, Scope.CHANGES)
+    position = parse_from(question.values.get("from", ()), head=who.head)
+    limit = parse_limit(question.values.get("limit", ()))
+    if position >= who.head:
+        uses.note(who, position=position)
+        return page_answer(question, next_batch=who.head, rows="")
+    deleted = question.values.get("deleted", [""])[0] == "1"
+    page = read_page(PRIMARY, position=position, limit=limit, deleted=deleted)
+    uses.note(who, position=position, given=True)
+    return page_answer(question, next_batch=page.next_batch, rows=page.rows)
 
 
-def parse_from(values: list[str], *, head: int) -> int:
+def page_answer(question: Question, *, next_batch: int, rows: str) -> Answer:
+    """A page is told by where it ends: what stands between two positions never changes."""
+    tag = f'"{next_batch}"'
+    headers = HEADERS | {"ETag": f"W/{tag}", "Vary": "Accept-Encoding"}
+    if tag in {known.strip().removeprefix("W/") for known in question.if_none_match.split(",")}:
+        return Answer(status=HTTPStatus.NOT_MODIFIED, body=b"", headers=headers)
+    body = f'{{"next_batch":{next_batch},"changes":[{rows}]}}'.encode()
+    headers["Content-Type"] = "application/json"
+    if len(body) >= WORTH_PACKING and accepts_gzip(question.accept_encoding):
+        body = gzip.compress(body, 1, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return Answer(status=HTTPStatus.OK, body=body, headers=headers)
+
+
+def accepts_gzip(header: str) -> bool:
+    for offer in header.lower().split(","):
+        coding, _, weight = offer.replace(" ", "").partition(";q=")
+        if coding == "gzip":
+            return weight.strip("0.") != "" or not weight
+    return False
+
+
+def parse_from(values: Sequence[str], *, head: int) -> int:
     """The position to read after. Given twice, the first counts."""
     value = values[0] if values else "0"
     if value == NOW:
@@ -85,10 +135,10 @@ def parse_from(values: list[str], *, head: int) -> int:
     return position
 
 
-def parse_limit(values: list[str]) -> int:
-    limit = parse_integer("limit", values[0]) if values else DEFAULT_LIMIT
-    if not 1 <= limit <= MOST:
-        raise RefusedError(400, "M_INVALID_PARAM", f"Query parameter limit must be from 1 to {MOST}.")
+def parse_limit(values: Sequence[str], *, name: str = "limit", default: int = DEFAULT_LIMIT, most: int = MOST) -> int:
+    limit = parse_integer(name, values[0]) if values else default
+    if not 1 <= limit <= most:
+        raise RefusedError(400, "M_INVALID_PARAM", f"Query parameter {name} must be from 1 to {most}.")
     return limit
 
 

@@ -12,15 +12,22 @@ CLOSING_PATIENCE = 5  # seconds a thread may need to end what it is doing
 
 
 class Workers:
-    """A few threads; each keeps its database connections and renews what has broken."""
+    """A few threads; each keeps its database connections and renews what has broken.
 
-    def __init__(self, *, threads: int, name: str) -> None:
+    `checked` asks a connection whether it works before each job, which is a round trip; without it, jobs
+    renew what they find broken themselves.
+    """
+
+    def __init__(self, *, threads: int, name: str, checked: bool = True) -> None:
         self.threads = threads
+        self.checked = checked
         self.executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
     async def run[**P, R](self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function in one of the threads; when all are busy, in turn."""
-        job = partial(with_sound_connections, partial(function, *args, **kwargs))
+        job = partial(function, *args, **kwargs)
+        if self.checked:
+            job = partial(with_sound_connections, job)
         return await asyncio.get_running_loop().run_in_executor(self.executor, job)
 
     def close(self) -> None:

@@ -16,10 +16,10 @@ TIERS = (
     r"quarantine\.models(\..+)?",
     r"quarantine\.(entries|fold|ledger)",
     r"quarantine(\.(?!management\.).+)?",
-    r"dashboard(\.(?!views\.|urls$|management\.|asgi$|bridge$|export_streams$|live$|wsgi$).+)?",
+    r"dashboard(\.(?!views\.|urls$|management\.|asgi$|bridge$|changes_endpoint$|export_streams$|live$|wsgi$).+)?",
     r"dashboard\.views\..+",
     r"dashboard\.urls",
-    r"dashboard\.(asgi|bridge|export_streams|live|wsgi)",  # the servers' entrances
+    r"dashboard\.(asgi|bridge|changes_endpoint|export_streams|live|wsgi)",  # the servers' entrances
     r"(quarantine|dashboard)\.management\..+",
 )
 LIMITS = {"templates": ("*.html", 120), "static/css": ("*.css", 150), "static/js": ("*.js", 80)}

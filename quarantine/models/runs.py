@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Q
 
 from quarantine.fields import Sha256Field
 from quarantine.models.ledger import Staff
@@ -107,6 +107,12 @@ class Scope(models.TextChoices):
     METRICS = "metrics:read", "Read the metrics"
 
 
+class ConsumerQuerySet(models.QuerySet["Consumer"]):
+    def usable(self, now: datetime) -> Self:
+        """Those whose tokens open something."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
+
+
 class Consumer(models.Model):
     """A program that reads from us. Its token is shown once and stored as a digest."""
 
@@ -114,9 +120,15 @@ class Consumer(models.Model):
     token_digest = Sha256Field(unique=True)
     scopes = models.JSONField(default=list)  # of Scope
     created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)  # null: never
     revoked_at = models.DateTimeField(null=True)
-    last_seen_at = models.DateTimeField(null=True)  # to about ten seconds
+    # What it did, written every few seconds while it does something.
+    last_seen_at = models.DateTimeField(null=True)
+    requests = models.BigIntegerField(default=0)
     position = models.BigIntegerField(null=True)  # the `from` it last asked for
+    handed_out = models.IntegerField(default=0)  # how often in a row it was given changes from that very position
+
+    objects = ConsumerQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.name

@@ -197,10 +197,11 @@ def test_its_last_use_is_recorded(read):
     assert consumer.position == 2
 
 
+@pytest.mark.sqlite  # on PostgreSQL they pass by Django, which then can't count them
 def test_a_page_costs_the_same_few_queries_however_long(read, django_assert_num_queries):
     make_changes(30)
 
-    with django_assert_num_queries(4):  # the consumer, the head, the page, the last use
+    with django_assert_num_queries(4):  # who asks, the head, the page, the use
         read()
 
 

@@ -1,0 +1,63 @@
+"""Programs at the door: their token, what they are refused in Synapse's shape, and a note of what they did."""
+
+import threading
+from collections.abc import Mapping
+
+from quarantine import consumers
+from quarantine.consumers import Caller, UnknownTokenError, Use, WrongScopeError
+from quarantine.models import Scope
+
+# Of every answer to a program, beside its type.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class RefusedError(Exception):
+    """An answer in Synapse's error shape."""
+
+    def __init__(self, status: int, errcode: str, error: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(error)
+        self.status, self.errcode, self.headers = status, errcode, dict(headers or {})
+
+
+def caller(authorization: str, *scopes: Scope) -> Caller:
+    """Who asks, by the header alone: what stands in a query string ends up in logs. One of the scopes is enough."""
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise RefusedError(401, "M_MISSING_TOKEN", "Missing access token")
+    try:
+        return consumers.authenticate(token.strip(), scopes=scopes)
+    except UnknownTokenError:
+        raise RefusedError(401, "M_UNKNOWN_TOKEN", "Invalid access token passed.") from None
+    except WrongScopeError:
+        wanted = " or ".join(scopes)
+        raise RefusedError(403, "M_FORBIDDEN", f"This token does not have the scope {wanted}.") from None
+
+
+def only_get(method: str | None) -> None:
+    if method != "GET":
+        raise RefusedError(405, "M_UNRECOGNIZED", "Unrecognized request")
+
+
+class Uses:
+    """What consumers did since it was last written: a request costs no write of its own."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.held: dict[int, Use] = {}
+
+    def note(self, caller: Caller, *, position: int | None = None, given: bool = False) -> None:
+        with self.lock:
+            self.held.setdefault(caller.consumer_id, Use()).note(position, given=given)
+
+    def write(self) -> None:
+        with self.lock:
+            taken, self.held = self.held, {}
+        consumers.record(taken.items())
+
+
+uses = Uses()  # of this process
