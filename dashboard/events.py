@@ -57,10 +57,12 @@ def read_events(query: str, *, after: int, upto: int) -> list[Event]:
     filters = ChangeFilter(QueryDict(query), queryset=Change.objects.all())
     search = Search(
         changes=filters.qs,
+        base=filters.queryset.all(),
         low=after + 1,
         high=upto + 1,
         newest_first=False,
         indexed=filters.one_index_answers,
+        lanes=filters.lanes,
         budget=SEARCH_BUDGET,
     )
     found = search.rows(LIMIT + 1)

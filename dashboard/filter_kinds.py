@@ -13,6 +13,7 @@ from django.db.models import Q
 from dashboard.terms import MomentField, NumberField, Read, SwitchField, Term, TermsField
 from quarantine.models import ChangeQuerySet
 
+MOST_WAYS = 10  # each costs a statement
 VERBAL = ("Changed by", "Search")  # labels that need no "is"
 
 
@@ -49,10 +50,18 @@ class TermsFilter(StatelessFilter):
         matches: Callable[[Sequence[Any]], Q],
         read: Read[Any] = str,
         names: dict[str, str] | None = None,
+        ways: Callable[[Any], list[Q]] | None = None,
     ) -> None:
         super().__init__(label=label, read=read)
         self.matches = matches
         self.names = names or {}
+        self.ways = ways or (lambda value: [matches([value])])
+
+    def lane(self, terms: Sequence[Term[Any]]) -> list[Q]:
+        """Conditions which indexes hold in order, and of which one is true wherever this filter lets through; or none."""
+        each = [self.ways(term.value) for term in terms if not term.excluded]
+        found = [way for ways in each for way in ways]
+        return found if all(each) and len(found) <= MOST_WAYS else []
 
     def filter(self, changes: ChangeQuerySet, terms: Sequence[Term[Any]]) -> ChangeQuerySet:
         wanted = [term.value for term in terms if not term.excluded]

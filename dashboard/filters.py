@@ -30,14 +30,19 @@ MOMENTS = ("after", "before")
 PAGING = ("cursor", "limit", "since", "raw", "fold")
 
 
-def choice(label: str, names: dict[str, str], matches: Callable[[Sequence[Any]], Q]) -> TermsFilter:
-    return TermsFilter(label=label, matches=matches, read=read_choice(choices=names), names=names)
+def choice(label: str, names: dict[str, str], matches: Callable[[Sequence[Any]], Q], **more: Any) -> TermsFilter:
+    return TermsFilter(label=label, matches=matches, read=read_choice(choices=names), names=names, **more)
 
 
 def in_state(state: str) -> Q:
     if state == State.QUARANTINED:
         return Q(quarantined=True)
     return Q(deleted=True) if state == State.DELETED else Q(quarantined=False, deleted=False)
+
+
+def ways_to_state(state: str) -> list[Q]:
+    """Most changes quarantine something: that needs no index, and has none."""
+    return {State.RELEASED: [Q(quarantined=False)], State.DELETED: [Q(deleted=True)]}.get(State(state), [])
 
 
 def of_type(text: str) -> Q:
@@ -74,7 +79,7 @@ class ChangeForm(forms.Form):
 
 
 class ChangeFilter(django_filters.FilterSet):
-    state = choice("State", dict(State.choices), any_of(in_state))
+    state = choice("State", dict(State.choices), any_of(in_state), ways=ways_to_state)
     scope = choice("Scope", SCOPES, any_of(lambda scope: Q(local=scope == "local")))
     origin = TermsFilter(label="Origin", matches=one_of("origin"))
     by = TermsFilter(label="Changed by", matches=one_of("changed_by"))
@@ -85,7 +90,12 @@ class ChangeFilter(django_filters.FilterSet):
     sha256 = TermsFilter(label="sha256", matches=one_of("sha256"), read=read_sha256)
     media = TermsFilter(label="Media", matches=any_of(searches.of_media), read=searches.read_media)
     action = TermsFilter(label="Action", matches=one_of("action_id"), read=read_number)
-    q = TermsFilter(label="Search", matches=any_of(searches.of_anything), read=searches.read_anything)
+    q = TermsFilter(
+        label="Search",
+        matches=any_of(searches.of_anything),
+        read=searches.read_anything,
+        ways=searches.ways_to_anything,
+    )
     after = MomentFilter(label="From")
     before = MomentFilter(label="Before")
     cursor = PositionFilter(label="Cursor")
@@ -161,8 +171,14 @@ class ChangeFilter(django_filters.FilterSet):
             case []:
                 return True
             case [[Term(excluded=False)]]:
-                return "q" not in self.active
+                return [len(ways) for ways in self.lanes] == [1]
         return False
+
+    @cached_property
+    def lanes(self) -> list[list[Q]]:
+        """For each filter that indexes can follow, the conditions of which one must be true."""
+        lanes = (self.filters[name].lane(terms) for name, terms in self.active.items() if name not in MOMENTS)
+        return [ways for ways in lanes if ways]
 
     @cached_property
     def active(self) -> dict[str, Any]:

@@ -4,22 +4,26 @@ A page is named by its `cursor` alone: the rows below it, newest first. Going ba
 means finding the cursor under which just they lie.
 
 Where one index finds the rows, one statement does. No set of indexes bounds *combinations* of
-filters that match little (0.5-3.6 s on 10 million rows), so those are searched in windows of
-positions, within a budget of time, and the page says how far it got.
+filters that match little (0.5-3.6 s on 10 million rows), so their indexes are followed side by side
+(`dashboard/lanes.py`); where there are none, windows of positions are read. Either way within a
+budget of time, and the page says how far it got.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import batched
 from typing import Any
 
 from dashboard.filters import PAGE_LIMIT, ChangeFilter
+from dashboard.lanes import Span, Ways, crossing, next_window
 from quarantine.models import Change, ChangeQuerySet
 
 BUDGET = 0.5  # seconds of searching for one page
 FIRST_WINDOW = 10_000  # positions
-SMALLEST_WINDOW = 1_000
-WINDOW_AIM = 0.1  # seconds: how long the next window should take
+WINDOW_AIM = 0.3  # of the budget: how long the next window should take
+LOOKED_UP = 200  # positions in one statement
 COUNTED = 1_000
 
 
@@ -47,10 +51,12 @@ class Search:
     """Matching changes from `low` (inclusive) to `high` (exclusive), in one direction."""
 
     changes: ChangeQuerySet
+    base: ChangeQuerySet  # the same without the filters
     low: int
     high: int
     newest_first: bool = True
     indexed: bool
+    lanes: Sequence[Ways] = ()
     budget: float
 
     def rows(self, wanted: int) -> Found[Change]:
@@ -60,33 +66,46 @@ class Search:
         return self.run(self.changes.values_list("stream_id", flat=True), wanted)
 
     def run(self, matching: Any, wanted: int) -> Found[Any]:
+        span = Span(self.base, self.low, self.high, self.newest_first)
         ordered = matching.order_by("-stream_id" if self.newest_first else "stream_id")
         if self.indexed:
-            return Found(list(ordered.filter(stream_id__gte=self.low, stream_id__lt=self.high)[:wanted]))
-        return self.in_windows(ordered, wanted)
+            return Found(list(ordered.filter(span.within(after=span.start, until=span.end))[:wanted]))
+        return self.in_windows(ordered, span, wanted)
 
-    def in_windows(self, ordered: Any, wanted: int) -> Found[Any]:
+    def in_windows(self, ordered: Any, span: Span, wanted: int) -> Found[Any]:
+        """Window by window; where there are lanes only the first, in which most searches end."""
         found: list[Any] = []
-        low, high, size = self.low, self.high, FIRST_WINDOW
+        after, window = span.start, FIRST_WINDOW
         now = time.monotonic()
         deadline = now + self.budget
-        while low < high:
-            start, end = (max(low, high - size), high) if self.newest_first else (low, min(high, low + size))
-            found += ordered.filter(stream_id__gte=start, stream_id__lt=end)[: wanted - len(found)]
-            low, high = (low, start) if self.newest_first else (end, high)
-            if len(found) == wanted or low >= high:
+        while after > span.end:
+            until = max(after - window, span.end)
+            found += ordered.filter(span.within(after=after, until=until))[: wanted - len(found)]
+            after = until
+            if len(found) == wanted or after == span.end:
                 break
             before, now = now, time.monotonic()
             if now >= deadline:
-                return Found(found, stopped_at=high if self.newest_first else low)
-            size = next_window(size, took=now - before)
+                return Found(found, stopped_at=span.going_on(after))
+            if self.lanes:
+                return self.in_lanes(ordered, span, wanted, found=found, after=after, deadline=deadline)
+            window = next_window(window, took=now - before, aim=self.budget * WINDOW_AIM)
         return Found(found)
 
-
-def next_window(size: int, *, took: float) -> int:
-    """Grow or shrink towards the aim, by four at most: what lies ahead may be denser."""
-    factor = min(4.0, max(0.25, WINDOW_AIM / max(took, 0.001)))
-    return max(SMALLEST_WINDOW, int(size * factor))
+    def in_lanes(
+        self, ordered: Any, span: Span, wanted: int, *, found: list[Any], after: int, deadline: float
+    ) -> Found[Any]:
+        """What the lanes share is looked up with all the filters: some have no lane."""
+        for keys, edge in crossing(self.lanes, span, after=after, aim=self.budget * WINDOW_AIM):
+            for some in batched(keys, LOOKED_UP, strict=False):
+                found += ordered.filter(stream_id__in=span.positions(some))[: wanted - len(found)]
+                if len(found) == wanted:
+                    return Found(found)
+                if some[-1] > edge and time.monotonic() >= deadline:
+                    return Found(found, stopped_at=span.going_on(some[-1]))
+            if edge > span.end and time.monotonic() >= deadline:
+                return Found(found, stopped_at=span.going_on(edge))
+        return Found(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +147,11 @@ def search_of(filters: ChangeFilter, *, head: int, budget: float) -> Search:
     """Everything that matches, up to the head."""
     return Search(
         changes=filters.qs,
+        base=filters.queryset.all(),
         low=max(filters.floor or 1, (filters.value("since") or 0) + 1),
         high=min(head + 1, filters.ceiling or head + 1),
         indexed=filters.one_index_answers,
+        lanes=filters.lanes,
         budget=budget,
     )
 

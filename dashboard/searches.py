@@ -59,6 +59,18 @@ def of_anything(text: str) -> Q:
     return Q(media_id=text) | with_words(text)
 
 
+def ways_to_anything(text: str) -> list[Q]:
+    """The conditions, each with an index, of which `of_anything` is made; none where it looks for words."""
+    if mxc := as_mxc(text):
+        return [of_media(mxc)]
+    match parse_pasted(text).kind:
+        case Kind.SHA256:
+            return [Q(sha256=text)]
+        case Kind.USER:
+            return [Q(uploader=text), Q(changed_by=text)]
+    return []
+
+
 def with_words(text: str) -> Q:
     """Each word in the file name or in the action's reason."""
     found = Q()

@@ -8,9 +8,10 @@ from django.db import connection
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 
-from dashboard import pages
+from dashboard import lanes, pages
 from dashboard.filters import ChangeFilter
-from dashboard.pages import Count, change_page, next_window
+from dashboard.lanes import next_window
+from dashboard.pages import Count, change_page
 from quarantine.models import Change, Ledger, State
 from tests.factories import BEGINNING, make_change, make_changes
 
@@ -36,8 +37,11 @@ def walk(start, direction):
 @pytest.fixture
 def small_windows(monkeypatch):
     monkeypatch.setattr(pages, "FIRST_WINDOW", 3)
-    monkeypatch.setattr(pages, "SMALLEST_WINDOW", 1)
+    monkeypatch.setattr(lanes, "SMALLEST_WINDOW", 1)
     monkeypatch.setattr(pages, "WINDOW_AIM", 0.0)  # so that windows never grow
+    monkeypatch.setattr(lanes, "FIRST_WINDOW", 3)
+    monkeypatch.setattr(lanes, "PIECE", 2)
+    monkeypatch.setattr(pages, "LOOKED_UP", 2)
 
 
 # --- Back and forth -----------------------------------------------------------------------
@@ -152,11 +156,11 @@ def test_going_on_with_a_search_ends_at_the_beginning():
 
 
 def test_windows_grow_where_searching_is_quick_and_shrink_where_it_is_slow():
-    assert next_window(10_000, took=0.001) == 40_000
-    assert next_window(10_000, took=0.1) == 10_000
-    assert next_window(10_000, took=0.2) == 5_000
-    assert next_window(10_000, took=60) == 2_500
-    assert next_window(1_500, took=60) == 1_000
+    assert next_window(10_000, took=0.001, aim=0.1) == 40_000
+    assert next_window(10_000, took=0.1, aim=0.1) == 10_000
+    assert next_window(10_000, took=0.2, aim=0.1) == 5_000
+    assert next_window(10_000, took=60, aim=0.1) == 2_500
+    assert next_window(1_500, took=60, aim=0.1) == 1_000
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -25,6 +25,7 @@ class OwnCluster:
     user: str | None
     port: int
     server: subprocess.Popen | None = None
+    settings: dict[str, str] = field(default_factory=lambda: postgresql.SETTINGS)
 
     @property
     def cluster(self) -> Cluster:
@@ -34,7 +35,7 @@ class OwnCluster:
         if self.server is not None:
             return
         command = [self.binaries / "postgres", "-D", self.folder / "data", "-p", str(self.port)]
-        command += [f"--{name}={value}" for name, value in postgresql.SETTINGS.items()]
+        command += [f"--{name}={value}" for name, value in self.settings.items()]
         self.server = subprocess.Popen(command, user=self.user, cwd=self.folder, stderr=subprocess.DEVNULL)
         eventually(self.answers, seconds=START_SECONDS)
 
