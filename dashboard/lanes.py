@@ -10,7 +10,7 @@ Here positions are keys that fall along the way: positions themselves downwards,
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -46,7 +46,7 @@ class Span:
         """The last key."""
         return self.low if self.newest_first else 1 - self.high
 
-    def positions(self, keys: Sequence[int]) -> list[int]:
+    def positions(self, keys: Iterable[int]) -> list[int]:
         """Keys as positions, and the other way round."""
         return list(keys) if self.newest_first else [-key for key in keys]
 

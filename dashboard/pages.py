@@ -97,7 +97,7 @@ class Search:
     ) -> Found[Any]:
         """What the lanes share is looked up with all the filters: some have no lane."""
         for keys, edge in crossing(self.lanes, span, after=after, aim=self.budget * WINDOW_AIM):
-            for some in batched(keys, LOOKED_UP, strict=False):
+            for some in batched(keys, LOOKED_UP):
                 found += ordered.filter(stream_id__in=span.positions(some))[: wanted - len(found)]
                 if len(found) == wanted:
                     return Found(found)

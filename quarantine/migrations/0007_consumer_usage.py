@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("quarantine", "0004_returns"),
+        ("quarantine", "0006_submission"),
     ]
 
     operations = [
