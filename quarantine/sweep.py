@@ -5,6 +5,7 @@ Synapse quarantines re-uploads of a known hash by itself and writes no row in it
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import batched
 
 from quarantine import ledger, look, returns
@@ -15,6 +16,7 @@ from quarantine.models import MediaItem, State
 from quarantine.mxc import Mxc
 
 NEWEST = 500  # hashes looked up each time
+COPIES = 8  # media read for each of them: copies of one file come in waves
 ROUND = 1_500  # further ones each time, in turn
 
 
@@ -48,22 +50,37 @@ class Sweep:
     def next_hashes(self) -> list[str]:
         """At most newest + turn sha256, newest first."""
         newest = known_hashes(below=None, limit=self.newest)
-        if len(newest) < self.newest:
-            return unique(newest)
-        if self.below is None or self.below > newest[-1][0]:
-            self.below = newest[-1][0]
+        if newest.reached is None:
+            return newest.hashes
+        if self.below is None or self.below > newest.reached:
+            self.below = newest.reached
         older = known_hashes(below=self.below, limit=self.turn)
-        self.below = older[-1][0] if len(older) == self.turn else None
-        return unique(newest + older)
+        self.below = older.reached
+        return list(dict.fromkeys(newest.hashes + older.hashes))
 
 
-def known_hashes(*, below: int | None, limit: int) -> list[tuple[int, str]]:
-    """(position, sha256) of media the ledger holds as quarantined or deleted, newest first, below a position (exclusive)."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Different sha256, newest first, and the position they reach down to; None: there are no older ones."""
+
+    hashes: list[str]
+    reached: int | None
+
+
+def known_hashes(*, below: int | None, limit: int) -> Known:
+    """At most `limit` sha256 of media the ledger holds as quarantined or deleted, below a position (exclusive).
+
+    A wave of copies of one file counts once; but no more than `limit` times COPIES media are read.
+    """
     items = MediaItem.objects.filter(sha256__isnull=False).exclude(state=State.RELEASED).order_by("-stream_id")
     if below is not None:
         items = items.filter(stream_id__lt=below)
-    return [(position, sha256 or "") for position, sha256 in items.values_list("stream_id", "sha256")[:limit]]
-
-
-def unique(found: list[tuple[int, str]]) -> list[str]:
-    return list(dict.fromkeys(sha256 for _, sha256 in found))
+    rows = list(items.values_list("stream_id", "sha256")[: limit * COPIES])
+    hashes: dict[str, None] = {}
+    reached = below
+    for position, sha256 in rows:
+        if len(hashes) == limit and sha256 not in hashes:
+            return Known(list(hashes), reached)
+        hashes[sha256 or ""] = None
+        reached = position
+    return Known(list(hashes), reached if len(rows) == limit * COPIES else None)
