@@ -1,6 +1,7 @@
 """Exports as native ASGI: a slow reader costs a task and one database connection, never a page's thread."""
 
 import asyncio
+import logging
 from collections.abc import Generator
 from http import HTTPStatus
 
@@ -9,6 +10,8 @@ from dashboard.live import cookies
 from dashboard.views.exports import ExportOpening
 from dashboard.wire import Receive, Scope, Send, respond, send_body, start, until_gone
 from dashboard.workers import Workers
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 4
 RETRY_AFTER = 10  # seconds
@@ -56,6 +59,9 @@ class Exports:
                     await send_body(send, chunk, more=True)
             if not gone.done():
                 await send_body(send, b"")
+        except TimeoutError:
+            # Without its last chunk: the reader must not take what it has for the whole.
+            logger.warning("An export was broken off: its reader took nothing for %g s.", WRITE_TIMEOUT)
         finally:
             gone.cancel()
             await self.workers.run(chunks.close)

@@ -1,7 +1,18 @@
 """The few words of ASGI that native endpoints need."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
+
+CUT_OFF = "ASGI callable returned without completing response."
+
+
+class NotCutOff(logging.Filter):
+    """Keeps from the log what uvicorn says of an answer that we broke off ourselves; who breaks off says why."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.msg != CUT_OFF
+
 
 type Scope = MutableMapping[str, Any]
 type Message = MutableMapping[str, Any]

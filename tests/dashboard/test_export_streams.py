@@ -1,0 +1,110 @@
+"""Exports over the wire: whole files, slow readers, readers that leave."""
+
+import asyncio
+import logging.config
+import socket
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+
+from dashboard import export_streams
+from dashboard.export_streams import AT_ONCE, Exports
+from dashboard.wire import CUT_OFF
+from quarantine import ledger
+from quarantine.entries import Entry
+from quarantine.models import Role, Source
+from quarantine.mxc import Mxc
+from tests.factories import make_staff
+from tests.quarantine.followers import eventually
+
+CHANGES, LONG = 6_000, "x" * 1_000  # nine megabytes: more than sockets hold for a reader that doesn't read
+
+
+@pytest.fixture
+def cookie(transactional_db):
+    ledger.bind()
+    client = Client()
+    client.force_login(make_staff("anna", role=Role.VIEWER))
+    return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+
+
+def begin(server, cookie, path="/changes.ndjson"):
+    """Ask for an export and read no more than how it begins."""
+    address = urlsplit(server.url)
+    reader = socket.create_connection((address.hostname, address.port), timeout=60)
+    reader.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n".encode())
+    return reader, reader.recv(4_000).decode(errors="replace")
+
+
+def copying():
+    """How many sessions of the database are exporting."""
+    with connection.cursor() as db:
+        db.execute("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%%' AND datname = current_database()")
+        return db.fetchone()[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_slow_readers_are_few_and_keep_nobody_from_the_pages(server, cookie):
+    media = (Mxc("far.example", f"m{number}") for number in range(CHANGES))
+    ledger.append([Entry(mxc=mxc, quarantined=True, source=Source.FEED, upload_name=LONG) for mxc in media])
+    slow = [begin(server, cookie) for _ in range(AT_ONCE)]
+
+    refused, answer = begin(server, cookie)
+    page = server.request("GET", "/", headers={"Cookie": cookie})
+
+    assert [text.split("\r\n")[0] for _, text in slow] == ["HTTP/1.1 200 OK"] * AT_ONCE
+    assert all(f"x-ledger-head: {CHANGES}\r\n" in text.lower() for _, text in slow)
+    assert answer.startswith("HTTP/1.1 503 ")
+    assert "retry-after: 10" in answer.lower()
+    assert page.status == 200
+    if connection.vendor == "postgresql":
+        assert copying() == AT_ONCE
+    for reader in [refused, *(reader for reader, _ in slow)]:
+        reader.close()
+    if connection.vendor == "postgresql":
+        assert eventually(lambda: copying() == 0), "who has left keeps a connection"
+    answers = []
+    eventually(lambda: answers.append(export(server, cookie)) or answers[-1].status == HTTPStatus.OK)
+    assert answers[-1].body.count(b"\n") == CHANGES
+
+
+def export(server, cookie):
+    return server.request("GET", "/changes.ndjson", headers={"Cookie": cookie})
+
+
+def test_a_reader_that_takes_nothing_is_broken_off_without_an_error(monkeypatch, caplog):
+    monkeypatch.setattr(export_streams, "WRITE_TIMEOUT", 0.01)
+    closed = []
+
+    def chunks():
+        try:
+            yield b"some"
+            yield b"more"
+        finally:
+            closed.append(True)
+
+    async def never(_message=None):
+        await asyncio.Event().wait()
+
+    exports = Exports()
+    asyncio.run(exports.stream(chunks(), receive=never, send=never))
+    exports.close()
+
+    assert closed == [True]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "took nothing for 0.01 s" in caplog.text
+
+
+def test_what_uvicorn_says_of_an_answer_broken_off_is_not_said_again():
+    [check] = settings.LOGGING["handlers"]["stderr"]["filters"]
+    told = logging.config.DictConfigurator(settings.LOGGING).configure_filter(settings.LOGGING["filters"][check])
+
+    said = [
+        told.filter(logging.LogRecord("uvicorn.error", logging.ERROR, "", 1, text, (), None)) for text in (CUT_OFF, "x")
+    ]
+
+    assert said == [False, True]
