@@ -79,6 +79,7 @@ def without_indexes(*tables: type[models.Model], using: str = "default") -> Iter
     with connection.cursor() as db:
         if connection.vendor == "postgresql":
             db.execute("SET CONSTRAINTS ALL IMMEDIATE")  # with checks pending nothing may be altered
+            db.execute("SET LOCAL maintenance_work_mem = '256MB'")  # what sorting a few million rows takes
         found: list[tuple[str, str]] = []
         for model in tables:
             db.execute(INDEXES[connection.vendor], [model._meta.db_table])
