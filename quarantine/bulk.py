@@ -1,8 +1,8 @@
 """Writing many rows at once, several times faster than Django's INSERTs.
 
-PostgreSQL takes new rows by COPY, and rows that may be there already as arrays (no temporary
-table: a role may lack the right, and each would leave its traces in the catalogue); SQLite takes
-both by one prepared statement. What is stored, and what is raised, is the same as Django's way.
+PostgreSQL takes a batch as arrays (no temporary table: a role may lack the right, and each would
+leave its traces in the catalogue), and whole tables by COPY, which Django's hooks around statements
+don't see; SQLite takes both by one prepared statement. What is stored and raised is as Django has it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,15 +24,38 @@ INDEXES = {  # name and statement of each index that isn't a constraint's
 }
 
 
-def insert(rows: Sequence[models.Model], *, using: str = "default") -> None:
-    """Insert new rows of one model. Raises what Django raises; some may be there then, unless in a transaction."""
+def insert(rows: Sequence[models.Model]) -> None:
+    """Insert new rows of one model into the ledger's database, in one statement. Raises what Django raises."""
     if rows:
-        fields = stored_fields(rows[0])
-        load(type(rows[0]), fields, map(attrgetter(*fields), rows), using=using)
+        execute(rows, conflict="")
+
+
+def upsert(rows: Sequence[models.Model], *, key: Sequence[str], update: Sequence[str]) -> None:
+    """Insert rows of one model into the ledger's database; where the key is there already, set the fields `update`."""
+    changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in update)
+    if rows:
+        execute(rows, conflict=f"ON CONFLICT ({', '.join(map(quoted, key))}) DO UPDATE SET {changes}")
+
+
+def execute(rows: Sequence[models.Model], *, conflict: str) -> None:
+    model, connection = type(rows[0]), connections["default"]
+    fields = stored_fields(rows[0])
+    columns = [column(model, name) for name in fields]
+    names = ", ".join(quoted(each.column) for each in columns)
+    into = f"INSERT INTO {quoted(model._meta.db_table)} ({names})"
+    values = prepared(map(attrgetter(*fields), rows), columns, connection)
+    with connection.cursor() as db:
+        if connection.vendor == "postgresql":
+            arrays = ", ".join(f"%s::{array_type(each, connection)}" for each in columns)
+            together = [list(each) for each in zip(*values, strict=True)]
+            # WHERE true: without it the grammar takes ON for that of a join.
+            db.execute(f"{into} SELECT * FROM unnest({arrays}) WHERE true {conflict}", together)  # noqa: S608 - names of our own tables
+        else:
+            db.executemany(f"{into} VALUES ({marks(columns)}) {conflict}", values)
 
 
 def load(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]], *, using: str) -> None:
-    """Insert rows, each the values of `fields` (attribute names, two at least) in that order, as a model would hold them."""
+    """Insert any number of rows in constant memory, each the values of `fields` (attribute names, two at least) in that order, as a model would hold them."""
     connection = connections[using]
     columns = [column(model, name) for name in fields]
     table, names = quoted(model._meta.db_table), ", ".join(quoted(each.column) for each in columns)
@@ -44,28 +67,6 @@ def load(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequen
                     copy.write_row(row)
             return
         db.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks(columns)})", values)  # noqa: S608 - names of our own tables
-
-
-def upsert(rows: Sequence[models.Model], *, key: Sequence[str], update: Sequence[str]) -> None:
-    """Insert rows of one model into the ledger's database; where the key is there already, set the fields `update`."""
-    if not rows:
-        return
-    model, connection = type(rows[0]), connections["default"]
-    fields = stored_fields(rows[0])
-    columns = [column(model, name) for name in fields]
-    names = ", ".join(quoted(each.column) for each in columns)
-    changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in update)
-    into = f"INSERT INTO {quoted(model._meta.db_table)} ({names})"
-    conflict = f"ON CONFLICT ({', '.join(map(quoted, key))}) DO UPDATE SET {changes}"
-    values = prepared(map(attrgetter(*fields), rows), columns, connection)
-    with connection.cursor() as db:
-        if connection.vendor == "postgresql":
-            arrays = ", ".join(f"%s::{array_type(each, connection)}" for each in columns)
-            together = [list(each) for each in zip(*values, strict=True)]
-            # WHERE true: without it the grammar takes ON for that of a join.
-            db.execute(f"{into} SELECT * FROM unnest({arrays}) WHERE true {conflict}", together)  # noqa: S608 - names of our own tables
-        else:
-            db.executemany(f"{into} VALUES ({marks(columns)}) {conflict}", values)
 
 
 @contextmanager
