@@ -8,7 +8,6 @@ from dashboard.change_json import CHANGE_SQL, change_text
 from quarantine.models import Action, Change, Ledger
 from quarantine.statements import fetch_row
 
-PRIMARY = "default"
 # One statement, so that head and rows are of the same moment. The reason by a subquery: a join would read every action.
 PAGE = f"""
     SELECT l.head, p.last, p.rows

@@ -18,7 +18,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from dashboard.bearer import HEADERS, RefusedError, caller, only_get, uses
 from dashboard.change_json import compact
-from dashboard.change_pages import PRIMARY, read_page
+from dashboard.change_pages import ChangePage, read_page
+from dashboard.replica import BROKEN, PRIMARY, alias_for, leave_alone
 from quarantine.fold import LedgerError
 from quarantine.models import Scope
 
@@ -90,9 +91,20 @@ def read_changes(question: Question) -> Answer:
         uses.note(who, position=position)
         return page_answer(question, next_batch=who.head, rows="")
     deleted = question.values.get("deleted", [""])[0] == "1"
-    page = read_page(PRIMARY, position=position, limit=limit, deleted=deleted)
-    uses.note(who, position=position, given=True)
+    page = read_somewhere(position=position, limit=limit, deleted=deleted)
+    uses.note(who, position=position, given=page.next_batch > position)
     return page_answer(question, next_batch=page.next_batch, rows=page.rows)
+
+
+def read_somewhere(*, position: int, limit: int, deleted: bool) -> ChangePage:
+    """From the replica where it has got that far; a lagging one shows a complete beginning, so nothing is skipped."""
+    alias = alias_for(position)
+    if alias != PRIMARY:
+        try:
+            return read_page(alias, position=position, limit=limit, deleted=deleted)
+        except BROKEN as error:
+            leave_alone(error)
+    return read_page(PRIMARY, position=position, limit=limit, deleted=deleted)
 
 
 def page_answer(question: Question, *, next_batch: int, rows: str) -> Answer:

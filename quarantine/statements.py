@@ -44,7 +44,7 @@ def fetch_once(alias: str, statement: str, params: Sequence[object]) -> tuple[An
 
 def fetch_prepared(raw: Any, statement: str, params: Sequence[object]) -> tuple[Any, ...] | None:
     with psycopg.Cursor[tuple[Any, ...]](raw) as cursor:  # Django's own would put the values into the text
-        before, raw.prepare_threshold = raw.prepare_threshold, 1 if Preparing.on else None
+        before, raw.prepare_threshold = raw.prepare_threshold, 0 if Preparing.on else None
         try:
             cursor.execute(statement.encode(), params)
         except (DuplicatePreparedStatement, InvalidSqlStatementName):

@@ -1,15 +1,19 @@
 """The changes API: Synapse's shape and errors, nothing skipped, tokens of our own."""
 
+import gzip
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connections
 
+from dashboard.change_json import change_json, compact
 from quarantine import consumers, ledger
 from quarantine.entries import Entry
-from quarantine.models import Consumer, Scope, Source, State
+from quarantine.models import Change, Consumer, Scope, Source, State
 from quarantine.mxc import Mxc
-from tests.factories import make_change, make_changes, make_ledger
+from quarantine.statements import Preparing
+from tests.factories import make_action, make_change, make_changes, make_ledger
 
 pytestmark = pytest.mark.django_db
 URL = "/_synapse/admin/v1/media/quarantine_changes"
@@ -203,6 +207,72 @@ def test_a_page_costs_the_same_few_queries_however_long(read, django_assert_num_
 
     with django_assert_num_queries(4):  # who asks, the head, the page, the use
         read()
+
+
+def test_an_expired_token_opens_nothing(read):
+    Consumer.objects.update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+
+    assert read()[1]["errcode"] == "M_UNKNOWN_TOKEN"
+
+
+def test_what_is_unchanged_is_not_sent_again(client, token):
+    make_changes(3)
+    headers = {"Authorization": f"Bearer {token}"}
+    head = client.get(f"{URL}?from=3", headers=headers)
+
+    again = client.get(f"{URL}?from=3", headers=headers | {"If-None-Match": head.headers["ETag"]})
+    make_change(media_id="new")
+    later = client.get(f"{URL}?from=3", headers=headers | {"If-None-Match": head.headers["ETag"]})
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert (later.status_code, [change["media_id"] for change in later.json()["changes"]]) == (200, ["new"])
+
+
+@pytest.mark.parametrize(("accepted", "packed"), [("gzip, deflate", True), ("gzip;q=0", False), ("br", False)])
+def test_a_page_is_packed_for_whoever_asks(client, token, accepted, packed):
+    make_changes(50)
+    headers = {"Authorization": f"Bearer {token}"}
+    plain = client.get(URL, headers=headers)
+
+    answer = client.get(URL, headers=headers | {"Accept-Encoding": accepted})
+
+    assert (answer.headers.get("Content-Encoding") == "gzip") is packed
+    assert (gzip.decompress(answer.content) if packed else answer.content) == plain.content
+
+
+def test_both_engines_send_the_bytes_that_python_makes(client, token):
+    hostile = "\u202e\"\\/\x01\x1f\t\r\n\x7f<é😀\u2028'"
+    action = make_action(reason=hostile)
+    make_change(media_id=hostile, origin="evil.example", upload_name=hostile, uploader=hostile, action=action)
+    make_change(media_id="bare", not_before=None, media_type="", sha256="0a" * 32, media_length=2**40)
+    make_change(media_id="bare", state=State.DELETED)
+    changes = Change.objects.newer_than(0).select_related("action")
+
+    answer = client.get(f"{URL}?deleted=1", headers={"Authorization": f"Bearer {token}"})
+
+    assert answer.content.decode() == compact({"next_batch": 3, "changes": [change_json(one) for one in changes]})
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_pooler_that_loses_prepared_statements_is_borne(read, monkeypatch):
+    make_changes(2)
+    monkeypatch.setattr(Preparing, "on", True)
+    read()
+    connections["default"].connection.pgconn.exec_(b"DEALLOCATE ALL")  # as if lent another server connection
+
+    assert [change["stream_id"] for change in read()[1]["changes"]] == [1, 2]
+    assert not Preparing.on
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_broken_connection_is_renewed(read):
+    make_changes(2)
+    read()
+    connections["default"].connection.pgconn.finish()
+
+    assert [change["stream_id"] for change in read()[1]["changes"]] == [1, 2]
 
 
 def write(writer, *, times, batch):

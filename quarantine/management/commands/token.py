@@ -19,6 +19,7 @@ class Command(BaseCommand):
         create = verbs.add_parser("create", help="make a token; it is printed once, on the last line")
         create.add_argument("name")
         create.add_argument("--scope", action="append", choices=Scope.values, help="repeatable (changes:read)")
+        create.add_argument("--expires", type=int, metavar="DAYS", help="the token ends after so many days (never)")
         listing = verbs.add_parser("list", help="who reads, and how far they have got")
         listing.add_argument("--json", action="store_true", help="one JSON object on the last line")
         revoke = verbs.add_parser("revoke", help="close it at once")
@@ -31,7 +32,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def do_create(self, options: dict[str, Any]) -> None:
-        token = consumers.create(options["name"], scopes=options["scope"] or [Scope.CHANGES])
+        token = consumers.create(options["name"], scopes=options["scope"] or [Scope.CHANGES], days=options["expires"])
         self.stdout.write("This token is shown once. Keep it where the program finds it:")
         self.stdout.write(token)
 
@@ -41,10 +42,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"consumers": rows}))
             return
         for row in rows:
-            state = (
-                f"revoked {row['revoked_at']}" if row["revoked_at"] else f"last seen {row['last_seen_at'] or 'never'}"
-            )
-            self.stdout.write(f"{row['name']}  {' '.join(row['scopes'])}  {state}")
+            self.stdout.write(f"{row['name']}  {' '.join(row['scopes'])}  {in_words(row)}")
         if not rows:
             self.stdout.write("No consumers yet. Make one: manage.py token create NAME")
 
@@ -53,12 +51,24 @@ class Command(BaseCommand):
         self.stdout.write(f"The token of {options['name']} opens nothing any more.")
 
 
+def in_words(row: dict[str, Any]) -> str:
+    if row["revoked_at"]:
+        return f"revoked {row['revoked_at']}"
+    seen = f"last seen {row['last_seen_at'] or 'never'}, position {row['position']}, {row['requests']:,} requests"
+    if row["expires_at"] is None:
+        return seen
+    return f"{seen}, {'expired' if row['expired'] else 'expires'} {row['expires_at']}"
+
+
 def describe(consumer: Consumer) -> dict[str, Any]:
     return {
         "name": consumer.name,
         "scopes": consumer.scopes,
         "created_at": consumer.created_at.isoformat(),
+        "expires_at": consumer.expires_at.isoformat() if consumer.expires_at else None,
+        "expired": consumers.expired(consumer.expires_at),
         "revoked_at": consumer.revoked_at.isoformat() if consumer.revoked_at else None,
         "last_seen_at": consumer.last_seen_at.isoformat() if consumer.last_seen_at else None,
+        "requests": consumer.requests,
         "position": consumer.position,
     }
