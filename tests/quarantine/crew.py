@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.environment import ROOT
@@ -39,8 +39,9 @@ class Member:
     def kill(self):
         """`kill -9`, and wait until it is gone."""
         os.kill(self.pid, signal.SIGKILL)
-        while self.hear():
-            pass
+        with suppress(ConnectionResetError):  # it had not read all that it was told
+            while self.hear():
+                pass
         self.close()
 
     def close(self):

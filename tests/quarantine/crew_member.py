@@ -11,6 +11,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import count
 from random import Random
+from threading import Event
 
 import django
 
@@ -18,12 +19,14 @@ django.setup()
 
 from django.db import IntegrityError, connection
 
-from quarantine import ledger, rollup
+from quarantine import backfill, ledger, rollup
+from quarantine.backfill import Job
 from quarantine.entries import Entry
 from quarantine.feed import FeedCursor
 from quarantine.ledger import CursorMovedError
-from quarantine.models import OpenHole, Source
+from quarantine.models import OpenHole, Run, Source
 from quarantine.mxc import Mxc
+from quarantine.walk import Pace
 from tests.quarantine import made_up_feed
 
 BIGGEST_BATCH = 50
@@ -145,6 +148,19 @@ def look_around(random):
     )
 
 
+def walk(line):
+    """One backfill in small steps; when it has read something it says so, and waits to be told to go on."""
+    backfill.BATCH = 8  # so that one step is several transactions
+    pace = Pace(window=1, max_snapshot=0.0)
+
+    def ask(*_):
+        line.say("read")
+        line.wait()
+
+    Job(kind=Run.Kind.BACKFILL, over=["local", "remote"], stop=Event(), pace=pace, progress=ask).go()
+    line.say("done")
+
+
 # --- Adding up ----------------------------------------------------------------------------
 
 
@@ -177,7 +193,7 @@ def serve(path):
 
 def work(path, *, task, **details):
     try:
-        {"write": write, "follow": follow, "add_up": add_up}[task](Line(path), **details)
+        {"write": write, "follow": follow, "walk": walk, "add_up": add_up}[task](Line(path), **details)
         connection.close()
     except BaseException:
         traceback.print_exc()
