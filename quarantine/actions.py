@@ -3,7 +3,7 @@
 Doing it is `quarantine.performance`.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from django.db import transaction
@@ -76,7 +76,7 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: s
             undoes=plan.undoes,
             submission=submission,
         )
-        Work.objects.create(action=action, total=len(asked), updated_at=now)
+        Work.objects.create(action=action, total=len(asked), outcome=asdict(Outcome(asked=len(asked))), updated_at=now)
         Intent.objects.bulk_create([to_intent(action, item) for item in asked], batch_size=ROWS_PER_STATEMENT)
     return action
 

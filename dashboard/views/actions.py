@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.db import IntegrityError
@@ -33,7 +34,7 @@ from quarantine.worker import perform_if_small
 SHOWN = 100  # media items of a plan or an action that are listed
 LEFT_OUT = (Fate.ALREADY, Fate.PROTECTED, Fate.ABSENT, Fate.LEFT, Fate.FAILED)
 SUBMISSION = 64  # characters
-SWAPS = {"progress": "progress"}
+SWAPS = {"progress": "progress-update"}
 CONTROLS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}
 
 
@@ -233,4 +234,5 @@ def safe_back(request: StaffRequest) -> str:
     """Where "keep it as it is" leads: the page one came from, never another site's."""
     before = request.headers.get("Referer", "")
     ok = url_has_allowed_host_and_scheme(before, allowed_hosts={request.get_host()}, require_https=request.is_secure())
-    return before if ok and request.method == "GET" else "/"
+    planning = urlsplit(before).path == request.path  # a plan that was refused, and leads to itself
+    return before if ok and not planning else "/"

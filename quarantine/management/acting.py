@@ -141,7 +141,7 @@ class ActingCommand(BaseCommand):
         """What came of it; the exit code says whether all of it did."""
         work = Work.objects.get(action=action)
         told = Outcome(**work.outcome)
-        self.stdout.write(f"Action {action.pk}: {str(told).capitalize() if work.outcome else 'nothing done yet'}.")
+        self.stdout.write(f"Action {action.pk}: {str(told).capitalize()}.")
         self.finish(options, {"action": action.pk, "status": work.status, "done": work.done, **asdict(told)})
         if work.status == Work.Status.STOPPED:
             raise CommandError(f"{work.message} {self.resume_at(action)}")

@@ -41,8 +41,10 @@ class ActionQuerySet(models.QuerySet["Action"]):
     def update(self, **_: Any) -> NoReturn:
         raise AppendOnlyError
 
-    def bulk_create(self, *_: Any, **__: Any) -> NoReturn:  # with conflicts it would update
-        raise AppendOnlyError
+    def bulk_create(self, *args: Any, update_conflicts: bool = False, **kwargs: Any) -> list["Action"]:
+        if update_conflicts:
+            raise AppendOnlyError
+        return super().bulk_create(*args, **kwargs)
 
     def delete(self) -> NoReturn:
         raise AppendOnlyError

@@ -8,4 +8,5 @@ import "./live.js";
 import "./local-time.js";
 import "./menus.js";
 import "./paste.js";
+import "./plan.js";
 import "./selection.js";

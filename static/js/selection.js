@@ -26,8 +26,18 @@ export function clear() {
 function show() {
   const told = document.querySelector("[data-selected]");
   if (!told) return;
-  const number = chosen().length;
-  told.textContent = number === 1 ? "1 selected" : `${number} selected`;
+  const states = new Map(); // of each media item its newest state: newest rows come first
+  for (const box of chosen()) if (!states.has(box.value)) states.set(box.value, box.dataset.state);
+  const number = (state) => [...states.values()].filter((one) => one === state).length;
+  told.textContent = `${states.size} selected`;
+  document.querySelector("[data-selected-states]").textContent = ["quarantined", "released", "deleted"]
+    .filter(number)
+    .map((state) => `${number(state)} ${state}`)
+    .join(", ");
+  for (const label of document.querySelectorAll("[data-counts]")) {
+    label.dataset.verb ??= label.textContent.replace("…", "");
+    label.textContent = `${label.dataset.verb} ${number(label.dataset.counts) || ""}`.trim() + "…";
+  }
 }
 
 document.addEventListener("click", (event) => {

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from quarantine.follow import follow_once
 from quarantine.homeserver.sample import File, SampleHomeserver
 from quarantine.models import Action, Change, Role, Work
+from quarantine.worker import attempt
 from tests.factories import make_categories
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
@@ -51,6 +52,8 @@ def test_rows_are_selected_by_keyboard_and_in_ranges(signed_in, server, held):
     page.keyboard.press("x")
     page.locator("#rows .c-check input").nth(2).click(modifiers=["Shift"])
     expect(page.locator("[data-selected]")).to_have_text("3 selected")
+    expect(page.locator(".selbar")).to_contain_text("3 quarantined")
+    expect(page.get_by_role("button", name="Release 3…")).to_be_visible()
     page.keyboard.press("Escape")
 
     expect(page.locator(".sel-dock")).to_be_hidden()
@@ -72,8 +75,11 @@ def test_release_with_a_reason_and_undo(signed_in, server, held):
     expect(page.locator("#progress")).to_contain_text("Asked 1 · changed 1")
     assert axe_is_clean(page)
     page.get_by_role("link", name="Undo…").click()
-    choose(page, "spam")
-    page.get_by_role("button", name="Quarantine 1").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Quarantine 1 media item?")
+    page.keyboard.press("Enter")  # no reason was chosen: nothing happens
+    expect(page.get_by_role("heading", level=1)).to_have_text("Quarantine 1 media item?")
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
     expect(page.locator("#progress")).to_contain_text("This undoes")
     page.goto(f"{server.url}/actions/")
     assert axe_is_clean(page)
@@ -107,6 +113,10 @@ def test_progress_is_shown_while_it_goes_on(signed_in, server, held, home):
     expect(page.locator("#progress")).to_contain_text("10 of 25 done")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#progress")).to_contain_text("Pausing")
+    Work.objects.filter(pk=work.pk).update(status=Work.Status.WAITING, wish="")
+    attempt(Action.objects.get(), stop=Event())
+    expect(page.locator("#progress")).to_contain_text("Finished")
+    expect(page.locator("#touched tbody tr")).to_have_count(25)  # without a reload
 
 
 def test_everything_works_without_scripts(chromium, signed_in, server, held, home):
@@ -123,6 +133,11 @@ def test_everything_works_without_scripts(chromium, signed_in, server, held, hom
         expect(page.locator("#progress")).to_contain_text("Asked 1 · changed 1")
         page.get_by_role("link", name="Undo…").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Quarantine 1 media item?")
+        Work.objects.update(status=Work.Status.RUNNING, total=2)
+        page.goto(f"{server.url}/actions/{Action.objects.get().pk}/")
+        Work.objects.update(status=Work.Status.FINISHED)
+        page.get_by_role("link", name="Look again").click()
+        expect(page.locator("#progress")).to_contain_text("Finished")
     assert Action.objects.count() == 1
 
 

@@ -178,7 +178,11 @@ def test_an_action_is_append_only(home, moderator):
     action = do(home, Verb.QUARANTINE, upload(home, "a"), staff=moderator)
     action.reason = "something nicer"
 
-    for change in (action.save, action.delete, lambda: Action.objects.update(reason=""), Action.objects.all().delete):
+    ways = [action.save, action.delete, Action.objects.all().delete, lambda: moderator.actions.update(reason="")]
+    ways += [lambda: Action.objects.update(reason=""), lambda: Action.objects.bulk_update([action], ["reason"])]
+    conflict = {"update_conflicts": True, "unique_fields": ["id"], "update_fields": ["reason"]}
+    ways += [lambda: Action.objects.bulk_create([action], **conflict)]
+    for change in ways:
         with pytest.raises(AppendOnlyError):
             change()
 

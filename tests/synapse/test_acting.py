@@ -1,29 +1,35 @@
 """Acting on a real Synapse: through the pages, and by `manage.py follow` for what is large.
 
 Each quarantine by id appends one row to Synapse's feed, also of media that is quarantined already:
-so the rows count the requests.
+so the rows count the requests. MANY_MEDIA=2000 in the environment makes the large one larger.
 """
 
+import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 from contextlib import closing, contextmanager
+from functools import partial
 
 import pytest
+from django.db import connections
 
 from quarantine import actions
 from quarantine.actions import Outcome
 from quarantine.aims import Aim
+from quarantine.follow import follow_once
 from quarantine.homeserver.connect import gateway
 from quarantine.models import Change, Fate, Source, Verb, Work
 from quarantine.mxc import Mxc
 from quarantine.plans import plan
+from quarantine.worker import perform_if_small
 from tests.environment import ROOT
 from tests.factories import make_categories, make_staff
 from tests.synapse.worlds import SynapseWorld, eventually, fresh
 
 PATIENCE = 120  # seconds; a machine that runs tests may be busy
-MANY = 2_000
+MANY = int(os.environ.get("MANY_MEDIA", "240"))
 SOME = 120
 
 
@@ -84,6 +90,24 @@ def rows_of(world, origin):
     return Counter(row.media_id for row in world.feed() if row.origin == origin)
 
 
+def at_once(*jobs):
+    """Do these, each in a thread of its own."""
+    together = threading.Barrier(len(jobs))
+
+    def go(job):
+        together.wait()
+        try:
+            job()
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=go, args=[job]) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 # --- Small, through the pages -------------------------------------------------------------
 
 
@@ -112,6 +136,31 @@ def test_one_of_four_copies_is_planned_and_told_as_four_and_undone(world, modera
     assert set(Change.objects.filter(action=undone).values_list("media_id", "changed_by")) == {
         (mxc.media_id, "priya") for mxc in media
     }
+
+
+def test_two_moderators_and_a_stranger_at_the_same_moment(world, moderator):
+    """Both here learn the truth, and what an admin elsewhere does meanwhile is told as hers."""
+    media = [world.upload(fresh()) for _ in range(6)]
+    theirs = [world.upload(fresh()) for _ in range(6)]
+    both = [begin(Verb.QUARANTINE, staff, media=tuple(media)) for staff in (moderator, make_staff("tom"))]
+
+    at_once(
+        partial(perform_if_small, both[0]),
+        partial(perform_if_small, both[1]),
+        lambda: [world.other_admin.quarantine(mxc) for mxc in theirs],
+    )
+    follow_once(stop=threading.Event())
+
+    outcomes = [Outcome(**work_of(action).outcome) for action in both]
+    assert sorted((told.changed, told.already) for told in outcomes) == [(0, 6), (6, 0)]
+    [winner] = [action for action, told in zip(both, outcomes, strict=True) if told.changed]
+    changes = Change.objects.filter(media_id__in=[mxc.media_id for mxc in media + theirs])
+    told = Counter(changes.values_list("media_id", "changed_by", "action"))
+    assert told == Counter(
+        [(mxc.media_id, winner.staff.username, winner.pk) for mxc in media]
+        + [(mxc.media_id, world.other_admin.user_id, None) for mxc in theirs]
+    )
+    assert Counter(row.media_id for row in world.feed())[media[0].media_id] == 1  # asked once
 
 
 def test_a_room_and_a_user_are_planned_by_what_synapse_knows(world, moderator):
