@@ -10,6 +10,7 @@ from dashboard.views import live, system
 from dashboard.views.account import PasswordView, SignInView, account, end_others, end_session
 from dashboard.views.actions import action_control, action_detail, action_export, action_list, action_new, action_undo
 from dashboard.views.backfill import backfill, pause_run, start_run
+from dashboard.views.consumers import consumer_add, consumer_list, consumer_revoke
 from dashboard.views.exports import export
 from dashboard.views.finding import facets, find
 from dashboard.views.media import media_detail
@@ -46,6 +47,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("backfill/", backfill, name="backfill"),
     path("backfill/<run_kind:kind>/start/", start_run, name="run-start"),
     path("backfill/<int:number>/pause/", pause_run, name="run-pause"),
+    path("consumers/", consumer_list, name="consumer-list"),
+    path("consumers/add/", consumer_add, name="consumer-add"),
+    path("consumers/<int:number>/revoke/", consumer_revoke, name="consumer-revoke"),
     path("theme/", theme, name="theme"),
     path("changes/live", live.live),
     path("changes.<export_form:form>", export, name="export"),

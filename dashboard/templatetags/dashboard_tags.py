@@ -23,6 +23,7 @@ PAGES = (
     ("action-list", "Activity", Role.VIEWER),
     ("reasons", "Reasons", Role.ADMIN),
     ("backfill", "Backfill", Role.ADMIN),
+    ("consumer-list", "Consumers", Role.ADMIN),
 )
 
 register = template.Library()
