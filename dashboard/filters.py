@@ -20,7 +20,7 @@ from dashboard import searches, times
 from dashboard.filter_kinds import MomentFilter, PositionFilter, SwitchFilter, TermsFilter, any_of, one_of
 from dashboard.terms import Term, quoted, read_choice, read_number
 from quarantine.fields import SHA256
-from quarantine.models import Cause, ChangeQuerySet, Source, State
+from quarantine.models import Action, Cause, ChangeQuerySet, Source, State
 
 SCOPES = {"local": "Local", "remote": "Remote"}
 PAGE_LIMIT = 50
@@ -47,6 +47,11 @@ def ways_to_state(state: str) -> list[Q]:
 
 def of_type(text: str) -> Q:
     return Q(media_type=text) if "/" in text else Q(media_class=text.lower())
+
+
+def in_category(categories: Sequence[str]) -> Q:
+    # As ids: there are few actions, and a join would have to be borne by the exports, too.
+    return Q(action__in=Action.objects.filter(category__in=categories).values("pk"))
 
 
 def read_sha256(text: str) -> str:
@@ -90,6 +95,7 @@ class ChangeFilter(django_filters.FilterSet):
     sha256 = TermsFilter(label="sha256", matches=one_of("sha256"), read=read_sha256)
     media = TermsFilter(label="Media", matches=any_of(searches.of_media), read=searches.read_media)
     action = TermsFilter(label="Action", matches=one_of("action_id"), read=read_number)
+    category = TermsFilter(label="Kind of reason", matches=in_category, ways=lambda _: [])  # no index follows it
     q = TermsFilter(
         label="Search",
         matches=any_of(searches.of_anything),

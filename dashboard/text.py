@@ -122,3 +122,14 @@ def type_icon(media_type: str) -> str:
     if ARCHIVE.search(media_type):
         return "archive"
     return ICONS.get(media_type.partition("/")[0].strip().lower(), "file")
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(number: int, total: int) -> str:
+    if not number or not total:
+        return "0%"
+    share = 100 * number / total
+    return "<1%" if share < 1 else f"{share:.0f}%"

@@ -141,6 +141,7 @@ class Given:
             self.choices("media", placeholder="mxc://matrix.example/…"),
             self.choices("sha256", placeholder="64 hexadecimal digits"),
             self.choices("action", placeholder="Number of an action"),
+            self.choices("category", placeholder="spam"),
         ]
 
     def moment(self, name: str) -> str:

@@ -13,6 +13,7 @@ from dashboard.views.backfill import backfill, pause_run, start_run
 from dashboard.views.consumers import consumer_add, consumer_list, consumer_revoke
 from dashboard.views.exports import export
 from dashboard.views.finding import facets, find
+from dashboard.views.insights import insights
 from dashboard.views.media import media_detail
 from dashboard.views.reasons import reason_add, reason_change, reasons, requarantine
 from dashboard.views.saved_views import saved_views, view_add, view_change, view_delete
@@ -40,6 +41,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("actions/<int:number>/", action_detail, name="action-detail"),
     path("actions/<int:number>/undo/", action_undo, name="action-undo"),
     path("actions/<int:number>/<control:control>/", action_control, name="action-control"),
+    path("insights/", insights, name="insights"),
     path("reasons/", reasons, name="reasons"),
     path("reasons/add/", reason_add, name="reason-add"),
     path("reasons/requarantine/", requarantine, name="requarantine"),

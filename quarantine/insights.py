@@ -61,13 +61,15 @@ class Period:
     high: int  # exclusive
     parts: dict[str, list[Part]] = field(default_factory=dict)
     left_out: int = 0  # newest changes that are not added up yet
+    summed: dict[str, Counter[str]] = field(default_factory=dict)
 
     def sums(self, kind: str) -> Counter[str]:
         """All keys. Of the kinds of KEYED, only those that were kept."""
-        total: Counter[str] = Counter()
-        for part in self.parts.get(kind, ()):
-            total.update(part.counts)
-        return total
+        if kind not in self.summed:
+            self.summed[kind] = Counter()
+            for part in self.parts.get(kind, ()):
+                self.summed[kind].update(part.counts)
+        return self.summed[kind]
 
     def top(self, kind: str, number: int) -> Top:
         """The `number` keys with most changes."""

@@ -39,7 +39,7 @@ def ends() -> dict[int, int]:
 def roll_up(
     *, stop: Callable[[], bool] = lambda: False, progress: Callable[[int, int], None] = lambda *_: None
 ) -> None:
-    """Add up every block that is complete by now, or as many as there is time for."""
+    """Add up every block that is complete by now, or as many as there is time for. Block by block: safe to interrupt."""
     RolledUp.objects.bulk_create([RolledUp(size=size) for size in SIZES], ignore_conflicts=True)
     head = ledger.current().head
     while not stop() and (block := next_block(head)) is not None:

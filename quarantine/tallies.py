@@ -32,7 +32,7 @@ KEYED: dict[str, tuple[str, Q]] = {
 TIMED = ("hour", "day", "week")
 KINDS = (*TIMED, *KEYED, "held")
 WATCHED = timedelta(hours=1)  # a moment known no better than this counts for no duration
-STEPS = 4  # of a duration's scale, for each doubling
+STEPS = 8  # of a duration's scale, for each doubling
 LOOKED_UP = 500  # rows a statement
 
 type Range = tuple[int, int]  # positions, the end exclusive
@@ -148,7 +148,7 @@ def held(rows: ChangeQuerySet) -> Counter[str]:
 
 
 def step(duration: timedelta) -> str:
-    """Where on the logarithmic scale; each step is a fifth longer than the last."""
+    """Where on the logarithmic scale; each step is a tenth longer than the last."""
     return str(round(STEPS * math.log2(max(duration.total_seconds(), 1.0))))
 
 

@@ -20,6 +20,7 @@ from quarantine.models import Role, Staff
 
 PAGES = (
     ("timeline", "Timeline", Role.VIEWER),
+    ("insights", "Insights", Role.VIEWER),
     ("action-list", "Activity", Role.VIEWER),
     ("reasons", "Reasons", Role.ADMIN),
     ("backfill", "Backfill", Role.ADMIN),
@@ -47,6 +48,18 @@ register.filter("from_ms", times.from_ms)
 def given(values: Mapping[str, str], name: str) -> str:
     """What a mapping, such as a query string, has under this name; empty where nothing."""
     return values.get(name) or ""
+
+
+@register.filter
+def plus(number: float, other: float) -> float:
+    """For coordinates."""
+    return round(number + other, 1)
+
+
+@register.filter(name="times")
+def times_(number: float, other: float) -> float:
+    """For coordinates."""
+    return number * other
 
 
 @register.simple_tag

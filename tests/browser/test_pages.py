@@ -181,7 +181,32 @@ def test_the_pages_work_without_scripts(chromium, signed_in, server):
 # --- For everyone -------------------------------------------------------------------------
 
 WIDTHS = [360, 390, 703, 832, 960, 1216, 1440, 1920]
+
+
+@pytest.mark.usefixtures("ledger")
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_column_of_the_chart_opens_in_the_timeline(chromium, signed_in, server, scripts):
+    cookies = signed_in().context.cookies()
+    with chromium.new_context(java_script_enabled=scripts) as context:
+        context.add_cookies(cookies)
+        page = context.new_page()
+        page.goto(f"{server.url}/insights/?range=7d")
+
+        column = page.locator(".chart-wide a").nth(-2)
+        assert column.get_attribute("aria-label").endswith(": 70 quarantined")
+        column.focus()
+        page.keyboard.press("Enter")
+
+        yesterday = timezone.now().date() - timedelta(days=1)
+        page.wait_for_url(f"**/?after={yesterday}&before={timezone.now().date()}")
+        assert page.locator("#rows .row").count() == 50
+        page.go_back()
+        page.locator("summary", has_text="Show as a table").first.click()
+        expect(page.get_by_role("row", name=f"{yesterday.day} ").first).to_be_visible()
+
+
 PATHS = ["/", "/?scope=local&by=-system&q=name", "/?origin=nowhere.example", "/media/matrix.example/abc/"]
+PATHS += ["/insights/?range=7d", "/insights/?range=24h&backfill=off", "/insights/?after=2999-01-01"]
 
 
 @pytest.mark.usefixtures("ledger")

@@ -1,10 +1,12 @@
 """What the insights count is what a reader of every change would: over any range, however much of it was added up."""
 
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
+from django.core.management import call_command
 
 from quarantine import insights, rollup
 from quarantine.models import Change, RolledUp, Source, State, Tally
@@ -171,8 +173,8 @@ def test_what_is_not_added_up_yet_is_said(monkeypatch):
 def test_killed_and_racing_adders_count_everything_once(process_env):
     make_ledger(homeserver_name="matrix.example")
     with running_crew(process_env()) as crew:
-        crew.start("write", number=1, batches=12).tell("go")
-        for moment in (0.05, 0.15, 0.3, 0.02):
+        crew.start("write", number=1, batches=6).tell("go")
+        for moment in (0.05, 0.15, 0.02):
             first, second = (crew.start("add_up", sizes=SMALL, kept=3, slow=moment) for _ in range(2))
             assert first.hear() == "adding"
             assert second.hear() == "adding"
@@ -183,6 +185,37 @@ def test_killed_and_racing_adders_count_everything_once(process_env):
     head = Change.objects.count()
     assert RolledUp.objects.get(size=4).end == (head + 1) // 4 * 4
     assert_true(1, head + 1, backfill=True)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_small_blocks")
+def test_the_follower_adds_up_beside_following():
+    make_story(30, seed=6)
+    adder = rollup.RollUp(threading.Event())
+
+    adder.tick()
+    adder.thread.join()
+
+    assert ends() == {4: 28, 16: 16}
+    make_story(30, seed=7)
+    adder.tick()  # too soon
+    assert not adder.thread.is_alive()
+    assert ends() == {4: 28, 16: 16}
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("_small_blocks")
+def test_prepare_adds_up_what_earlier_versions_left(capfd):
+    make_story(30, seed=8)
+
+    call_command("prepare")
+
+    assert ends() == {4: 28, 16: 16}
+    assert "Adding up for the insights" in capfd.readouterr().err
+
+
+def ends():
+    return dict(RolledUp.objects.exclude(end=0).values_list("size", "end"))
 
 
 def test_every_kind_is_checked():

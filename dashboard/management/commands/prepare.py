@@ -11,7 +11,9 @@ from dashboard import readiness
 from quarantine import feed, ledger
 from quarantine.fold import LedgerError
 from quarantine.homeserver.media import HomeserverAwayError
+from quarantine.management.progress import reporting
 from quarantine.preparation import migrate_all, refuse_another_homeserver
+from quarantine.rollup import next_block, roll_up
 
 NAMES = {"default": "Ledger", "homeserver": "Sample homeserver"}
 
@@ -42,6 +44,13 @@ class Command(BaseCommand):
             self.say(f"{NAMES[alias]} ({where(alias)}): {'migrated' if applied else 'up to date'}.")
         held = ledger.bind()
         self.say(f"The ledger records {held.homeserver_name} ({held.homeserver_kind}) and is at {held.head:,}.")
+        self.add_up(held.head)
+
+    def add_up(self, head: int) -> None:
+        """What an earlier version, or `sample`, left for the insights. What comes later `follow` adds up."""
+        if next_block(head) is not None:
+            with reporting({"rollup": "Adding up for the insights"}) as report:
+                roll_up(progress=lambda done, total: report("rollup", done, total))
 
     def check_homeserver(self) -> None:
         """A ledger is bound for good, so the name is compared with the homeserver's users first."""
