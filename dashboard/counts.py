@@ -61,6 +61,11 @@ class Facet:
     known: list[Choice]  # always offered
     others: list[Choice]  # those asked for, then the most frequent ones
 
+    @property
+    def open_ended(self) -> bool:
+        """Whether any value can be asked for."""
+        return self.name in OPEN
+
 
 def choice_slug(name: str, value: str) -> str:
     """For ids: values hold anything."""

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_POST
 from dashboard.changes_api import quarantine_changes
 from dashboard.converters import ControlConverter, ExportFormConverter, NameConverter, OriginConverter, RunKindConverter
 from dashboard.views import live, system
-from dashboard.views.account import PasswordView, SignInView, account, end_others, end_session
+from dashboard.views.account import PasswordView, SignInView, account, end_others, end_session, preferences
 from dashboard.views.actions import action_control, action_detail, action_export, action_list, action_new, action_undo
 from dashboard.views.backfill import backfill, pause_run, start_run
 from dashboard.views.consumers import consumer_add, consumer_list, consumer_revoke
@@ -62,6 +62,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("logout/", require_POST(logout), name="account_logout"),
     path("account/", account, name="account"),
     path("account/password/", PasswordView.as_view(), name="account_change_password"),
+    path("account/preferences/", preferences, name="preferences"),
     path("account/sessions/end-others/", end_others, name="session-end-others"),
     path("account/sessions/<int:number>/end/", end_session, name="session-end"),
 ]

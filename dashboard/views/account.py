@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from dashboard.http import HtmxRequest
 from dashboard.sessions import end_other_sessions, open_sessions
 from quarantine.models import Staff
+from quarantine.staff import set_preferences
 
 THROTTLED_FOR = 600  # seconds; the longest window of ACCOUNT_RATE_LIMITS["login_failed"]
 
@@ -41,6 +42,14 @@ class StaffRequest(HtmxRequest):
 @require_safe
 def account(request: StaffRequest) -> HttpResponse:
     return render(request, "dashboard/account.html", {"sessions": open_sessions(request, request.user)})
+
+
+@require_POST
+def preferences(request: StaffRequest) -> HttpResponseRedirect:
+    """What a browser leaves out of a form is off."""
+    set_preferences(request.user, single_keys="single_keys" in request.POST, previews="previews" in request.POST)
+    messages.success(request, "Saved.")
+    return redirect("account")
 
 
 class PasswordView(PasswordChangeView):

@@ -10,9 +10,9 @@ const SIGNED_OUT = [401, 403];
 export class Feed {
   #stop = null;
 
-  /** `tell` is told "live", "reconnecting" or "signed-out"; `take` is given each change or reset. */
-  constructor({ url, position, tell, take }) {
-    Object.assign(this, { url, position, tell, take });
+  /** `tell` is told "live", "reconnecting" or "signed-out"; `take` is given each change or reset; `hear` is called for whatever comes. */
+  constructor({ url, position, tell, take, hear }) {
+    Object.assign(this, { url, position, tell, take, hear });
   }
 
   open() {
@@ -44,6 +44,7 @@ export class Feed {
       for await (const event of events(this.url, { signal, after: this.position })) {
         clearTimeout(doubt);
         if (signal.aborted) break;
+        this.hear();
         if (!begun) this.tell("live");
         begun = true;
         if (event) this.#receive(event);

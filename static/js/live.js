@@ -1,5 +1,6 @@
 // The live view: opens the stream of the page's own filters, and says honestly how live the page is.
 import { Feed } from "./feed.js";
+import { hear } from "./heard.js";
 import { Waiting } from "./waiting.js";
 
 const indicator = document.getElementById("live");
@@ -17,10 +18,10 @@ function attach() {
   feed?.close();
   waiting?.hold(true);
   timeline = found;
-  indicator.hidden = !found;
+  indicator.toggleAttribute("data-off", !found);
   if (!found) return;
   waiting = new Waiting({ held: paused });
-  feed = new Feed({ url: found.dataset.live, position: Number(found.dataset.position), tell, take });
+  feed = new Feed({ url: found.dataset.live, position: Number(found.dataset.position), tell, take, hear });
   if (!document.hidden) feed.open();
   show();
 }

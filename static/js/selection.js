@@ -4,16 +4,27 @@ let last = null;
 const boxes = () => [...document.querySelectorAll("#rows .c-check input")];
 const chosen = () => boxes().filter((box) => box.checked);
 
-export function toggle(row) {
+/** `range`: all from the one chosen last to this one. */
+export function toggle(row, { range = false } = {}) {
   const box = row?.querySelector(".c-check input");
   if (!box) return;
-  box.checked = !box.checked;
+  box.checked = range || !box.checked;
+  if (range) fill(box);
   last = box;
   show();
 }
 
-/** Press the bar's button of that verb, for the selected rows or else the current one. */
+/** As this box is, so become all between it and the last one. */
+function fill(box) {
+  const all = boxes();
+  if (!last || !all.includes(last)) return;
+  const [from, to] = [all.indexOf(last), all.indexOf(box)].sort((a, b) => a - b);
+  for (const one of all.slice(from, to + 1)) one.checked = box.checked;
+}
+
+/** Press the button of that verb: the bar's for the selected rows or else the current one, or a media page's. It leads to the plan. */
 export function act(verb, row) {
+  document.querySelector(`.act-card button[value="${verb}"]:enabled`)?.click();
   if (!chosen().length && row) toggle(row);
   if (chosen().length) document.querySelector(`#selection button[value="${verb}"]`)?.click();
 }
@@ -44,11 +55,7 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-clear-selection]")) return clear();
   const box = event.target.closest(".c-check input");
   if (!box) return;
-  const all = boxes();
-  if (event.shiftKey && last && all.includes(last)) {
-    const [from, to] = [all.indexOf(last), all.indexOf(box)].sort((a, b) => a - b);
-    for (const one of all.slice(from, to + 1)) one.checked = box.checked;
-  }
+  if (event.shiftKey) fill(box);
   last = box;
   show();
 });

@@ -1,8 +1,11 @@
-// New rows wait behind the pill. They enter above when asked to, and the row being read stays where it is.
+// New rows wait behind the pill until asked for. Only where nobody can be reading do they enter by themselves.
 import { announce } from "./announce.js";
-import { enter } from "./days.js";
+import { enterAbove, goUp, hasRoom } from "./arrival.js";
+import { reading } from "./reading.js";
+import { changes, waiting } from "./wording.js";
 
 const MOST = 200;
+const CALM = 2000; // between two entrances that nobody asked for
 const parser = new DOMParser();
 
 export class Waiting {
@@ -10,7 +13,7 @@ export class Waiting {
   tooMany = "";
 
   constructor({ held }) {
-    this.held = held;
+    Object.assign(this, { held, entered: 0, timer: null, going: null });
     this.pill = document.getElementById("new-pill");
     this.pill.addEventListener("click", () => this.pullIn());
   }
@@ -20,14 +23,12 @@ export class Waiting {
   }
 
   get words() {
-    if (this.tooMany) return `${this.tooMany} — reload`;
-    return this.rows.length === 1 ? "1 new change" : `${this.rows.length} new changes`;
+    return this.tooMany ? `${this.tooMany} — reload` : changes(this.rows.length);
   }
 
   get sentence() {
     if (this.held || !this.any) return "";
-    if (this.tooMany) return `${this.tooMany}. Press n to reload.`;
-    return this.rows.length === 1 ? "1 new change is waiting. Press n to show it." : `${this.rows.length} new changes are waiting. Press n to show them.`;
+    return this.tooMany ? `${this.tooMany}. Press n to reload.` : waiting(this.rows.length);
   }
 
   take({ name, data }) {
@@ -35,13 +36,31 @@ export class Waiting {
     else if (this.rows.length === MOST) this.tooMany = `More than ${MOST} new changes`;
     if (this.tooMany) this.rows = [];
     else this.rows.push(parser.parseFromString(data, "text/html").body.firstElementChild);
-    this.show();
+    this.settle();
   }
 
-  /** While held, the pill stays away. */
-  hold(held) {
-    this.held = held;
+  /** Let them in, now or in a moment; or behind the pill. */
+  settle() {
+    if (this.going) return;
+    if (this.held || this.tooMany || !this.rows.length || reading() || !hasRoom()) return this.show();
+    const due = this.entered + CALM - performance.now();
+    clearTimeout(this.timer);
+    if (this.entered && due > 0) this.timer = setTimeout(() => this.settle(), due);
+    else this.letIn();
+  }
+
+  letIn() {
+    this.entered = performance.now();
+    const words = `${this.words} at the top.`;
+    enterAbove(this.rows.splice(0));
     this.show();
+    announce(() => words);
+    this.going = goUp().then(() => ((this.going = null), this.settle()));
+  }
+
+  hold(held) {
+    this.held = held; // then the pill stays away
+    this.settle();
   }
 
   show() {
@@ -52,10 +71,7 @@ export class Waiting {
 
   pullIn() {
     if (this.tooMany) return location.reload();
-    const reading = document.querySelector("#rows .row");
-    const before = reading?.getBoundingClientRect().top;
-    for (const row of this.rows.splice(0)) enter(row);
-    if (reading) window.scrollBy({ top: reading.getBoundingClientRect().top - before, behavior: "instant" });
+    enterAbove(this.rows.splice(0));
     if (document.activeElement === this.pill) document.querySelector("#rows .row a")?.focus({ preventScroll: true });
     this.show();
   }

@@ -33,7 +33,9 @@ def append(number=1, **fields):
 
 
 def open_timeline(page, url):
+    """With the pointer on the list: somebody reads. Where nobody does, see test_reading.py."""
     page.goto(url)
+    page.mouse.move(700, 500)
     expect_state(page, "Live")
     return page
 

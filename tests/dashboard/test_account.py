@@ -252,3 +252,20 @@ def test_the_current_password_cannot_be_guessed_from_an_open_session():
     answer = change_password(here)
     assert answer.status_code == 429
     assert "Too many attempts" in answer.text
+
+
+# --- How it works for oneself --------------------------------------------------------------
+
+
+def test_preferences_are_ones_own_and_kept(client):
+    mine, other = make_staff("mine"), make_staff("other")
+    client.force_login(mine)
+    assert "data-keys" not in client.get("/").text
+
+    answer = client.post("/account/preferences/", {"previews": "on"})
+
+    assert answer["Location"] == "/account/"
+    assert 'data-keys="off"' in client.get("/").text
+    for person, expected in ((mine, (False, True)), (other, (True, True))):
+        person.refresh_from_db()
+        assert (person.single_keys, person.previews) == expected
