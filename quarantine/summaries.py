@@ -15,6 +15,7 @@ class Standing:
 
     now: datetime
     head: int = 0
+    edition: str = ""  # of the ledger; empty: there is none yet
     local: int = 0
     remote: int = 0
     last_day: int = 0
@@ -43,6 +44,7 @@ def standing(now: datetime) -> Standing:
     return Standing(
         now=now,
         head=ledger.head,
+        edition=ledger.edition,
         local=ledger.quarantined_local,
         remote=ledger.quarantined_remote,
         last_day=0 if first is None else max(ledger.head - first + 1, 0),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from http import HTTPStatus
 from itertools import groupby
 from typing import cast
@@ -18,13 +19,15 @@ from dashboard.counts import without_narrowest
 from dashboard.filters import ChangeFilter
 from dashboard.folds import FoldedPage, Line, folded_page
 from dashboard.http import HtmxRequest, render_page
+from dashboard.memory import Memory
+from dashboard.pages import BUDGET
 from dashboard.replica import may_read_replica
 from dashboard.rows import badge, row_context, row_html
 from dashboard.shelf import shelf
 from dashboard.toolbar import toolbar
 from dashboard.views.account import StaffRequest
 from quarantine.models import Change, Role
-from quarantine.summaries import standing
+from quarantine.summaries import Standing, standing
 
 SWAPS = {"results": "results-update", "summary": "summary"}
 
@@ -44,6 +47,9 @@ KINDS = {
     "sweep": "to media of one uploader, by one person",
 }
 
+type Shown = tuple[FoldedPage, list[Day]]
+SHOWN = Memory[Shown](size=50)
+
 
 @require_safe
 @may_read_replica
@@ -51,17 +57,21 @@ def timeline(request: StaffRequest) -> HttpResponse:
     now = timezone.now()
     stands = standing(now)
     filters = ChangeFilter(request.GET, queryset=Change.objects.all())
-    folded = folded_page(filters, head=stands.head)
+    folded, days = SHOWN.recall(
+        (stands.edition, filters.given_query, now.date()),
+        partial(read_page, filters, head=stands.head, today=now.date()),
+        worth_keeping=partial(is_of, stands),
+    )
     page = folded.page
     empty = filters.narrows and not page.changes and page.newest and not page.searched_back_to
     context = {
         "shelf": shelf(request.user, query=filters.canonical_query()),
-        "wider": without_narrowest(filters, head=stands.head) if empty else None,
+        "wider": without_narrowest(filters, head=stands.head, budget=BUDGET) if empty else None,
         "standing": stands,
         "filters": filters,
         "page": page,
         "folded": folded,
-        "days": list(by_day(folded, filters, today=now.date())),
+        "days": days,
         "toolbar": toolbar(filters, username=request.user.get_username(), now=now),
         "live": True,
         "may_act": request.user.may(Role.MODERATOR),
@@ -74,6 +84,17 @@ def timeline(request: StaffRequest) -> HttpResponse:
         url=canonical_url(request, filters, page.query),
         status=HTTPStatus.OK if filters.is_valid() else HTTPStatus.UNPROCESSABLE_ENTITY,
     )
+
+
+def read_page(filters: ChangeFilter, *, head: int, today: date) -> Shown:
+    folded = folded_page(filters, head=head)
+    return folded, list(by_day(folded, filters, today=today))
+
+
+def is_of(stands: Standing, shown: Shown) -> bool:
+    """Whether it is all there is to say of that state of the ledger: a search may find more the next time."""
+    folded, _ = shown
+    return bool(stands.edition) and folded.page.searched_back_to is None
 
 
 def by_day(folded: FoldedPage, filters: ChangeFilter, *, today: date) -> Iterator[Day]:

@@ -5,6 +5,7 @@ Rows of Change are never updated or deleted. Everything here but Staff is writte
 
 from datetime import datetime
 from typing import Self
+from uuid import uuid4
 
 from django.contrib.auth.models import AbstractUser
 from django.core.validators import RegexValidator
@@ -83,6 +84,7 @@ class Ledger(models.Model):
     a new generation of the ledger leaves, so the head is also the number of changes.
     """
 
+    identity = models.UUIDField(default=uuid4, editable=False)  # tells ledgers apart that have the same name
     homeserver_name = models.CharField(max_length=NAME_LENGTH)
     homeserver_kind = models.CharField(max_length=16)  # "sample" or "synapse"
     head = models.BigIntegerField(default=0)
@@ -95,6 +97,11 @@ class Ledger(models.Model):
     feed_read_at = models.DateTimeField(null=True)  # when the feed was last read to its end, nothing held back
     review_due = models.BooleanField(default=False)  # the homeserver was restored: what we hold must be compared
     requarantine = models.BooleanField(default=False)  # what is back (Return) is quarantined without asking
+
+    @property
+    def edition(self) -> str:
+        """Names what the ledger holds now, and only that: also another ledger, or this one restored and gone on, is another."""
+        return f"{self.identity}:{self.head}:{self.last_seen_at}"
 
     def __str__(self) -> str:
         return f"ledger of {self.homeserver_name} at {self.head}"
