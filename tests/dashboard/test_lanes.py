@@ -73,7 +73,9 @@ def test_years_in_which_one_of_them_has_nothing_are_skipped(monkeypatch):
     make_ledger(head=399)
 
     with CaptureQueriesContext(connection) as captured:
-        page = change_page(ChangeFilter(QueryDict("by=ann&source=audit"), queryset=Change.objects.all()), head=399)
+        page = change_page(
+            ChangeFilter(QueryDict("by=ann&source=audit"), queryset=Change.objects.all()), head=399, budget=60
+        )
 
     assert (page.changes, page.older, page.searched_back_to) == ([], None, None)
     assert len(captured) <= 6  # the first window; two probes of each, and one window of both between them
