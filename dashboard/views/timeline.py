@@ -20,7 +20,7 @@ from dashboard.filters import ChangeFilter
 from dashboard.folds import FoldedPage, Line, folded_page
 from dashboard.http import HtmxRequest, render_page
 from dashboard.memory import Memory
-from dashboard.pages import BUDGET
+from dashboard.pages import BUDGET, ChangePage
 from dashboard.replica import may_read_replica
 from dashboard.rows import badge, row_context, row_html
 from dashboard.shelf import shelf
@@ -63,10 +63,9 @@ def timeline(request: StaffRequest) -> HttpResponse:
         worth_keeping=partial(is_of, stands),
     )
     page = folded.page
-    empty = filters.narrows and not page.changes and page.newest and not page.searched_back_to
     context = {
         "shelf": shelf(request.user, query=filters.canonical_query()),
-        "wider": without_narrowest(filters, head=stands.head, budget=BUDGET) if empty else None,
+        "wider": without_narrowest(filters, head=stands.head, budget=BUDGET) if is_empty(filters, page) else None,
         "standing": stands,
         "filters": filters,
         "page": page,
@@ -84,6 +83,11 @@ def timeline(request: StaffRequest) -> HttpResponse:
         url=canonical_url(request, filters, page.query),
         status=HTTPStatus.OK if filters.is_valid() else HTTPStatus.UNPROCESSABLE_ENTITY,
     )
+
+
+def is_empty(filters: ChangeFilter, page: ChangePage) -> bool:
+    """Whether nothing at all matches, as far as one search tells."""
+    return filters.narrows and not page.changes and page.newest and not page.searched_back_to
 
 
 def read_page(filters: ChangeFilter, *, head: int, today: date) -> Shown:
