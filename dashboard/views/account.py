@@ -47,7 +47,7 @@ def account(request: StaffRequest) -> HttpResponse:
 @require_POST
 def preferences(request: StaffRequest) -> HttpResponseRedirect:
     """What a browser leaves out of a form is off."""
-    set_preferences(request.user, single_keys="single_keys" in request.POST, previews="previews" in request.POST)
+    set_preferences(request.user, single_keys="single_keys" in request.POST)
     messages.success(request, "Saved.")
     return redirect("account")
 

@@ -13,38 +13,8 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name="staff",
-            name="previews",
-            field=models.BooleanField(db_default=True, default=True),
-        ),
-        migrations.AddField(
-            model_name="staff",
             name="single_keys",
             field=models.BooleanField(db_default=True, default=True),
-        ),
-        migrations.CreateModel(
-            name="Reveal",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("origin", models.CharField(max_length=255)),
-                ("media_id", models.CharField(max_length=255)),
-                ("revealed_at", models.DateTimeField()),
-                (
-                    "staff",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="reveals", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-            ],
-            options={
-                "indexes": [
-                    models.Index(
-                        models.F("media_id"),
-                        models.F("origin"),
-                        models.OrderBy(models.F("id"), descending=True),
-                        name="reveal_media",
-                    )
-                ],
-            },
         ),
         migrations.CreateModel(
             name="SavedView",

@@ -1,7 +1,7 @@
 """What the ledger's database holds."""
 
 from quarantine.models.actions import Action, AppendOnlyError, Category, Fate, Intent, Return, Verb, Work
-from quarantine.models.desk import VIEW_NAME_LENGTH, Reveal, SavedView
+from quarantine.models.desk import VIEW_NAME_LENGTH, SavedView
 from quarantine.models.ledger import (
     FILE_NAME_LENGTH,
     NAME_LENGTH,
@@ -37,7 +37,6 @@ __all__ = [
     "MediaItem",
     "OpenHole",
     "Return",
-    "Reveal",
     "Role",
     "RolledUp",
     "Run",

@@ -69,7 +69,6 @@ class Staff(AbstractUser):
     )
     role = models.CharField(max_length=16, choices=Role, default=Role.VIEWER)
     single_keys = models.BooleanField(default=True, db_default=True)  # shortcuts of one key (WCAG 2.1.4)
-    previews = models.BooleanField(default=True, db_default=True)  # no: never offered, whatever the role
 
     def may(self, role: Role) -> bool:
         """Whether this account is active and its role includes `role`."""
