@@ -61,8 +61,7 @@ class Search:
     budget: float
 
     def rows(self, wanted: int) -> Found[Change]:
-        # Not joined: SQLite then begins with the action and sorts its changes.
-        return self.run(self.changes.prefetch_related("action"), wanted)
+        return self.run(self.changes.select_related("action"), wanted)
 
     def positions(self, wanted: int) -> Found[int]:
         return self.run(self.changes.values_list("stream_id", flat=True), wanted)

@@ -2,7 +2,7 @@
 
 A change never changes, so its row is rendered once and kept. Hence nothing in it may depend on who
 looks, on their zone, on today's date or on later events; a script makes times relative.
-Changes should come with their actions (`prefetch_related`), or each row costs a query of its own.
+Changes should come with `select_related("action")`, or each row costs a query of its own.
 """
 
 from collections.abc import Iterable
