@@ -16,7 +16,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dashboard.bridge import bridge
 from dashboard.changes_endpoint import ChangesEndpoint
-from dashboard.export_streams import Exports
+from dashboard.export_streams import Streams
 from dashboard.exports import CONTENT_TYPES
 from dashboard.hub import Hub
 from dashboard.live import live
@@ -31,8 +31,13 @@ async def healthz(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def export(scope: Scope, receive: Receive, send: Send) -> None:
-    exports: Exports = scope["state"]["exports"]
+    exports: Streams = scope["state"]["exports"]
     await exports(scope, receive, send)
+
+
+async def download(scope: Scope, receive: Receive, send: Send) -> None:
+    downloads: Streams = scope["state"]["downloads"]
+    await downloads(scope, receive, send)
 
 
 async def changes(scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,6 +46,7 @@ async def changes(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 ROUTES: dict[str, Application] = {"/changes/live": live, "/healthz": healthz}
+DOWNLOADS = "/_matrix/client/v1/media/download/"
 ROUTES["/_synapse/admin/v1/media/quarantine_changes"] = changes
 ROUTES |= {f"/changes.{form}": export for form in CONTENT_TYPES}
 
@@ -49,20 +55,23 @@ async def route(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await live_and_die(scope, receive, send)
     else:
-        await ROUTES.get(scope["path"], bridge)(scope, receive, send)
+        otherwise = download if scope["path"].startswith(DOWNLOADS) else bridge
+        await ROUTES.get(scope["path"], otherwise)(scope, receive, send)
 
 
 async def live_and_die(scope: Scope, receive: Receive, send: Send) -> None:
     """From the server's start to its end."""
     await receive()
     hub = scope["state"]["hub"] = Hub()
-    exports = scope["state"]["exports"] = Exports()
+    exports = scope["state"]["exports"] = Streams("export")
+    downloads = scope["state"]["downloads"] = Streams("download")
     endpoint = scope["state"]["changes"] = ChangesEndpoint()
     before_stopping(hub.close_streams)
     await send({"type": "lifespan.startup.complete"})
     await receive()
     hub.close()
     exports.close()
+    downloads.close()
     await endpoint.close()
     await send({"type": "lifespan.shutdown.complete"})
 

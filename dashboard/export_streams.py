@@ -1,4 +1,4 @@
-"""Exports as native ASGI: a slow reader costs a task and one database connection, never a page's thread."""
+"""Exports and downloads as native ASGI: a slow reader costs a task and one connection, never a page's thread."""
 
 import asyncio
 import logging
@@ -7,9 +7,11 @@ from http import HTTPStatus
 
 from dashboard.bridge import answer
 from dashboard.live import cookies
+from dashboard.media_downloads import DownloadOpening
 from dashboard.views.exports import ExportOpening
 from dashboard.wire import Receive, Scope, Send, respond, send_body, start, until_gone
 from dashboard.workers import Workers
+from quarantine.homeserver.gateway import HomeserverError
 
 logger = logging.getLogger(__name__)
 
@@ -18,11 +20,12 @@ RETRY_AFTER = 10  # seconds
 WRITE_TIMEOUT = 30.0  # seconds a reader may take for one block
 
 
-class Exports:
-    """The exports of this process."""
+class Streams:
+    """The exports of this process, or its downloads."""
 
-    def __init__(self) -> None:
-        self.workers = Workers(threads=AT_ONCE, name="export")
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.workers = Workers(threads=AT_ONCE, name=name)
         self.under_way = 0
 
     def close(self) -> None:
@@ -30,22 +33,22 @@ class Exports:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.under_way >= AT_ONCE:
-            text = f"{AT_ONCE} exports are running already. Try again in a moment."
+            text = f"{AT_ONCE} {self.name}s are running already. Try again in a moment."
             await respond(
                 send, status=HTTPStatus.SERVICE_UNAVAILABLE, text=text, extra={"Retry-After": str(RETRY_AFTER)}
             )
             return
         self.under_way += 1
         try:
-            await self.export(scope, receive, send)
+            await self.answer(scope, receive, send)
         finally:
             self.under_way -= 1
 
-    async def export(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self.workers.run(answer, scope)
         headers = [*response.headers.items(), *cookies(response)]
         await start(send, status=response.status_code, headers=headers)
-        if isinstance(response, ExportOpening):
+        if isinstance(response, ExportOpening | DownloadOpening):
             await self.stream(response.chunks, receive, send)
         else:
             await send_body(send, response.content)
@@ -61,7 +64,9 @@ class Exports:
                 await send_body(send, b"")
         except TimeoutError:
             # Without its last chunk: the reader must not take what it has for the whole.
-            logger.warning("An export was broken off: its reader took nothing for %g s.", WRITE_TIMEOUT)
+            logger.warning("A stream (%s) was broken off: its reader took nothing for %g s.", self.name, WRITE_TIMEOUT)
+        except HomeserverError as error:
+            logger.warning("A stream (%s) was broken off: %s", self.name, error)
         finally:
             gone.cancel()
             await self.workers.run(chunks.close)

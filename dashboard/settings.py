@@ -256,6 +256,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 0
 # W005 and W021 want HSTS for every subdomain, and preloading: an operator's other subdomains are not ours to bind.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
+MEDIA_DOWNLOADS = env_bool("MEDIA_DOWNLOADS", default=False)
 MEDIA_PREVIEWS = env_bool("MEDIA_PREVIEWS", default=False)
 DEMO_PASSWORD = env("DEMO_PASSWORD", "demo")  # of the demo's accounts; nothing else looks at it
 

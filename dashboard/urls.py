@@ -6,7 +6,7 @@ from django.views.decorators.http import require_POST
 
 from dashboard.changes_api import quarantine_changes
 from dashboard.converters import ControlConverter, ExportFormConverter, NameConverter, OriginConverter, RunKindConverter
-from dashboard.views import live, system
+from dashboard.views import live, machines, system
 from dashboard.views.account import PasswordView, SignInView, account, end_others, end_session, preferences
 from dashboard.views.actions import action_control, action_detail, action_export, action_list, action_new, action_undo
 from dashboard.views.backfill import backfill, pause_run, start_run
@@ -56,6 +56,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("changes/live", live.live),
     path("changes.<export_form:form>", export, name="export"),
     path("_synapse/admin/v1/media/quarantine_changes", quarantine_changes),
+    path("_matrix/client/v1/media/download/<origin:origin>/<name:media_id>", machines.download),
+    path("api/v1/quarantined", machines.quarantined),
+    path("api/openapi.json", machines.openapi),
     path("healthz", system.healthz),
     path("readyz", system.readyz),
     path("login/", SignInView.as_view(), name="account_login"),

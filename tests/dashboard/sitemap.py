@@ -19,7 +19,13 @@ EXAMPLES = {
 PUBLIC = {"/login/", "/logout/", "/healthz", "/readyz"}
 
 # Read by programs, which must be told 401 instead of being led to a page.
-FOR_PROGRAMS = {"/changes/live", "/_synapse/admin/v1/media/quarantine_changes"}
+FOR_PROGRAMS = {
+    "/changes/live",
+    "/_synapse/admin/v1/media/quarantine_changes",
+    "/_matrix/client/v1/media/download/matrix.example/abc",
+    "/api/v1/quarantined",
+    "/api/openapi.json",
+}
 
 
 def routes(resolver=None, prefix=""):

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 
 from dashboard import export_streams
-from dashboard.export_streams import AT_ONCE, Exports
+from dashboard.export_streams import AT_ONCE, Streams
 from dashboard.wire import CUT_OFF
 from quarantine import ledger
 from quarantine.entries import Entry
@@ -90,7 +90,7 @@ def test_a_reader_that_takes_nothing_is_broken_off_without_an_error(monkeypatch,
     async def never(_message=None):
         await asyncio.Event().wait()
 
-    exports = Exports()
+    exports = Streams("export")
     asyncio.run(exports.stream(chunks(), receive=never, send=never))
     exports.close()
 

@@ -50,6 +50,7 @@ REFUSED = [
     {"HOMESERVER_URL": "http://127.0.0.1:8008", "HOMESERVER_TOKEN": PASSWORD},  # no database
     {"HOMESERVER_TOKEN": f"{PASSWORD} {PASSWORD}", **TO_ACT},
     {"HOMESERVER_TOKEN_FILE": "/nowhere", "HOMESERVER_URL": "http://localhost"},
+    {"MEDIA_DOWNLOADS": "2"},
     {"MEDIA_PREVIEWS": "2"},
 ]
 

@@ -1,0 +1,101 @@
+"""What programs read beside the changes API: what is quarantined now, files, and the description of it all."""
+
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+
+from dashboard.bearer import HEADERS, RefusedError, caller, only_get, uses
+from dashboard.change_json import change_text, compact
+from dashboard.changes_api import parse_integer, parse_limit, refusal
+from dashboard.media_downloads import DownloadOpening, open_download
+from dashboard.openapi import DESCRIPTION
+from dashboard.terms import BIGGEST
+from quarantine.models import Change, MediaItem, Role, Scope, Staff, State
+from quarantine.mxc import Mxc
+
+BYPASS = "admin_unsafely_bypass_quarantine"
+DISPOSITION = {"Content-Disposition": "attachment", "Content-Security-Policy": "sandbox; default-src 'none'"}
+
+
+def for_programs(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Neither session nor form: a token or a refusal in Synapse's shape, never a page to sign in on."""
+
+    @csrf_exempt
+    @login_not_required
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            only_get(request.method)
+            return view(request, *args, **kwargs)
+        except RefusedError as refused:
+            answer = refusal(refused)
+            return HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
+
+    return wrapped
+
+
+def authorization(request: HttpRequest) -> str:
+    return request.headers.get("Authorization", "")
+
+
+@for_programs
+def quarantined(request: HttpRequest) -> HttpResponse:
+    """By the position of each media item's newest change, rising.
+
+    A change moves an item to the end, and nothing moves forward past a cursor: so a pass meets every item
+    that was quarantined all the while. What changed meanwhile is in the changes after the first page's `head`.
+    """
+    who = caller(authorization(request), Scope.CHANGES)
+    cursor = parse_cursor(request.GET.getlist("cursor"))
+    limit = parse_limit(request.GET.getlist("limit"))
+    held = MediaItem.objects.filter(state=State.QUARANTINED, stream_id__gt=cursor).order_by("stream_id")
+    positions = list(held.values_list("stream_id", flat=True)[: limit + 1])
+    changes = Change.objects.newer_than(0).filter(pk__in=positions[:limit]).select_related("action")
+    next_cursor = positions[limit - 1] if len(positions) > limit else None
+    uses.note(who)
+    uses.write()
+    rows = ",".join(map(change_text, changes))
+    body = f'{{"head":{who.head},"next_cursor":{compact(next_cursor)},"quarantined":[{rows}]}}'
+    return HttpResponse(body, content_type="application/json", headers=HEADERS)
+
+
+def parse_cursor(values: list[str]) -> int:
+    cursor = parse_integer("cursor", values[0]) if values else 0
+    if not 0 <= cursor <= BIGGEST:
+        raise RefusedError(400, "M_INVALID_PARAM", "Query parameter cursor must be a positive integer.")
+    return cursor
+
+
+@for_programs
+def download(request: HttpRequest, origin: str, media_id: str) -> HttpResponseBase:
+    """As Synapse's own, for a program that was given no token of Synapse. Off unless MEDIA_DOWNLOADS is on.
+
+    Off is 403 and not 404: whoever skips what is not found would skip everything, unseen.
+    """
+    who = caller(authorization(request), Scope.MEDIA)
+    if not settings.MEDIA_DOWNLOADS:
+        raise RefusedError(403, "M_FORBIDDEN", "Media downloads are off here (MEDIA_DOWNLOADS).")
+    if request.GET.get(BYPASS) != "true":
+        raise RefusedError(404, "M_NOT_FOUND", f"Not found without {BYPASS}=true.")
+    uses.note(who)
+    uses.write()
+    opened = open_download(Mxc(origin, media_id))
+    headers = HEADERS | DISPOSITION
+    if opened.length is not None:
+        headers["Content-Length"] = str(opened.length)
+    return DownloadOpening(opened, headers=headers)
+
+
+@for_programs
+def openapi(request: HttpRequest) -> HttpResponse:
+    """For a token of any scope, and for whoever is signed in."""
+    staff = request.user
+    if not (isinstance(staff, Staff) and staff.may(Role.VIEWER)):
+        caller(authorization(request), *Scope)
+    return HttpResponse(compact(DESCRIPTION), content_type="application/json", status=HTTPStatus.OK, headers=HEADERS)
