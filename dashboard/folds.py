@@ -15,6 +15,7 @@ from itertools import groupby
 
 from dashboard.filters import PAGE_LIMIT, ChangeFilter
 from dashboard.pages import (
+    BUDGET,
     COUNTED,
     ChangePage,
     Count,
@@ -99,7 +100,7 @@ def is_folded(filters: ChangeFilter) -> bool:
     return filters.is_valid() and filters.value("fold") is not False and "action" not in filters.active
 
 
-def folded_page(filters: ChangeFilter, *, head: int, budget: float | None = None) -> FoldedPage:
+def folded_page(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> FoldedPage:
     """The page that the query string asks for, in lines; `limit` is how many."""
     if not is_folded(filters):
         page = change_page(filters, head=head, budget=budget)

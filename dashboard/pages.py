@@ -20,8 +20,7 @@ from dashboard.filters import PAGE_LIMIT, ChangeFilter
 from dashboard.lanes import Span, Ways, crossing, next_window
 from quarantine.models import Change, ChangeQuerySet
 
-BUDGET = 0.02  # seconds of searching for a page that one just comes to
-PATIENT_BUDGET = 0.5  # for whoever asked to go on
+BUDGET = 0.5  # seconds of searching for one page
 FIRST_WINDOW = 10_000  # positions
 WINDOW_AIM = 0.3  # of the budget: how long the next window should take
 LOOKED_UP = 200  # positions in one statement
@@ -123,7 +122,7 @@ class ChangePage:
     searched_back_to: datetime | None = None  # the search was cut short here; `older` goes on
 
 
-def change_page(filters: ChangeFilter, *, head: int, budget: float | None = None) -> ChangePage:
+def change_page(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> ChangePage:
     """The page that the query string asks for; an empty one when something is wrong with it."""
     if not filters.is_valid():
         return ChangePage(changes=[])
@@ -144,10 +143,8 @@ def change_page(filters: ChangeFilter, *, head: int, budget: float | None = None
     )
 
 
-def search_of(filters: ChangeFilter, *, head: int, budget: float | None = None) -> Search:
+def search_of(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> Search:
     """Everything that matches, up to the head."""
-    if budget is None:
-        budget = BUDGET if filters.value("cursor") is None else PATIENT_BUDGET
     return Search(
         changes=filters.qs,
         base=filters.queryset.all(),
