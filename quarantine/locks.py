@@ -9,11 +9,11 @@ import fcntl
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 
 LOCK_NOT_AVAILABLE = "55P03"
@@ -43,9 +43,19 @@ def postgresql_lock(name: str, *, patience: float) -> Iterator[bool]:
             if not ours and patience:
                 db.execute("SELECT set_config('lock_timeout', %s, false)", [f"{patience * 1000:.0f}ms"])
                 ours = waited(db, key)
-            yield bool(ours)
+            try:
+                yield bool(ours)
+            finally:
+                if ours:
+                    give_up(db, key)
     finally:
         own.close()
+
+
+def give_up(db: CursorWrapper, key: list[int]) -> None:
+    """At once: the server lets go of a closed connection's locks only when it comes to it, and the next one is refused."""
+    with suppress(DatabaseError, InterfaceError):  # a connection that broke holds nothing
+        db.execute("SELECT pg_advisory_unlock(%s, %s)", key)
 
 
 def waited(db: CursorWrapper, key: list[int]) -> bool:

@@ -148,6 +148,7 @@ def test_pages_lead_there_and_back_without_gap_or_overlap():
         assert said(back.lines) == said(newer.lines) or len(back.lines) == 7
 
 
+@pytest.mark.django_db(transaction=True)  # exports read over connections of their own
 def test_filters_and_counts_know_nothing_of_folds(client):
     make_changes(50, origin="a.example", **BACKFILL)
     make_changes(10, origin="b.example", **BACKFILL)

@@ -15,9 +15,10 @@ from tests.servers import running_server
 from tests.standby import standby_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql]
+# The last statement of a page: it is read where the changes are. To ask how far the replica has got is none.
 READ = """
     SELECT pid, query_start FROM pg_stat_activity
-    WHERE application_name = 'quarantine-replica' AND query LIKE '%"quarantine_change"%'
+    WHERE application_name = 'quarantine-replica' AND query LIKE '%"quarantine_savedview"%'
 """
 
 
@@ -60,7 +61,7 @@ class Reader:
         return [int(number) for number in re.findall(r'id="c(\d+)"', self.get(path))]
 
     def asks_replica(self, path="/"):
-        """Whether this page's changes are read there."""
+        """Whether this page is read there."""
         before = set(self.replica.ask(READ))  # the last statement of each connection
         self.get(path)
         return not set(self.replica.ask(READ)) <= before

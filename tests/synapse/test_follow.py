@@ -239,7 +239,7 @@ def test_pages_show_it(world, follow_once, client):
     follow_once()
     client.force_login(make_staff())
 
-    timeline = client.get("/", {"limit": 200})
+    timeline = client.get("/", {"limit": 200, "fold": "off"})
 
     for change in of(Change.objects.all(), there, gone, back, again):
         row = region(timeline, f"c{change.pk}")
