@@ -1,8 +1,11 @@
-"""An attached homeserver to write to as Synapse does, and the ledger bound to it."""
+"""A homeserver to write to, attached or the sample one, and the ledger bound to it."""
 
 import pytest
 
 from quarantine import ledger
+from quarantine.homeserver.sample import SampleHomeserver
+from tests.factories import make_categories, make_staff
+from tests.quarantine.acting import US
 from tests.quarantine.synapse_tables import open_tables
 
 
@@ -20,3 +23,16 @@ def synapse_on_postgresql(attached_postgresql):
     with open_tables(attached_postgresql.owner) as tables:
         ledger.bind()
         yield tables
+
+
+@pytest.fixture
+def home(transactional_db):
+    """The sample homeserver with us as its moderator, and reasons to act."""
+    ledger.bind()
+    make_categories()
+    return SampleHomeserver(user_id=US)
+
+
+@pytest.fixture
+def moderator(home):
+    return make_staff("priya")

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from quarantine import actions, ledger
+from quarantine import actions
 from quarantine.actions import ActionError, Outcome
 from quarantine.homeserver.gateway import SetupError, UnavailableError
 from quarantine.homeserver.models import LocalMedia
@@ -15,7 +15,7 @@ from quarantine.performance import BATCH
 from quarantine.plans import SHARED, SINCE, plan_undo
 from quarantine.staff import NotAllowedError
 from quarantine.worker import attempt, perform_if_small
-from tests.factories import make_categories, make_staff
+from tests.factories import make_staff
 from tests.quarantine.acting import (
     SOMEBODY,
     US,
@@ -32,19 +32,6 @@ from tests.quarantine.acting import (
 )  # fmt: skip
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def home(transactional_db):
-    """The sample homeserver with us as its moderator, the ledger bound to it."""
-    ledger.bind()
-    make_categories()
-    return SampleHomeserver(user_id=US)
-
-
-@pytest.fixture
-def moderator(home):
-    return make_staff("priya")
 
 
 class Flaky(SampleHomeserver):

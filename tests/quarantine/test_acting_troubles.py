@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from django.db import connections
 
-from quarantine import actions, ledger
+from quarantine import actions
 from quarantine.actions import Outcome
 from quarantine.homeserver.gateway import SetupError, TroubleError, UnavailableError
 from quarantine.homeserver.sample import SampleHomeserver
@@ -14,7 +14,7 @@ from quarantine.models import Fate, Intent, Source, State, Verb, Work
 from quarantine.performance import BATCH
 from quarantine.plans import PlanError, plan_undo
 from quarantine.worker import Worker, attempt, perform_if_small
-from tests.factories import make_categories, make_staff
+from tests.factories import make_staff
 from tests.quarantine.acting import (
     SOMEBODY,
     US,
@@ -31,18 +31,6 @@ from tests.quarantine.acting import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def home(transactional_db):
-    ledger.bind()
-    make_categories()
-    return SampleHomeserver(user_id=US)
-
-
-@pytest.fixture
-def moderator(home):
-    return make_staff("priya")
 
 
 class Failing(SampleHomeserver):

@@ -5,23 +5,16 @@ import threading
 
 import pytest
 
-from quarantine import ledger, returns
+from quarantine import returns
 from quarantine.follow import Follower
-from quarantine.homeserver.sample import File, SampleHomeserver
+from quarantine.homeserver.sample import File
 from quarantine.models import Action, Change, Return, Role
 from quarantine.staff import NotAllowedError, StaffError, add_staff
 from quarantine.worker import due
-from tests.factories import make_categories, make_staff
-from tests.quarantine.acting import US, follow, perform, upload
+from tests.factories import make_staff
+from tests.quarantine.acting import follow, perform, upload
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def home(transactional_db):
-    ledger.bind()
-    make_categories()
-    return SampleHomeserver(user_id=US)
 
 
 @pytest.fixture
