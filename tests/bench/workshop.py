@@ -14,12 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests import postgresql
+from tests.bench import ledger_sql
 from tests.environment import ROOT
 from tests.quarantine.own_cluster import OwnCluster
 from tests.servers import running_server
 
-# As an operator of a small machine would: the planner must know that pages come from memory.
-MEMORY = {"shared_buffers": "1GB", "effective_cache_size": "8GB", "random_page_cost": "1.1", "max_wal_size": "8GB"}
+# As an operator of a small machine would, and as safe as it comes: unlike the suite's server, commits reach the disk.
+SETTINGS = postgresql.SETTINGS | {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "1GB",
+    "effective_cache_size": "8GB",
+    "random_page_cost": "1.1",
+    "max_wal_size": "8GB",
+}
 
 
 @dataclass
@@ -44,6 +52,15 @@ class Workshop:
         manage(environ, "prepare")
         return environ
 
+    def filled(self, changes: int) -> dict[str, str]:
+        """The environment of a ledger with so many changes, filled once (tests.bench.ledger_sql) and then shared: only read."""
+        name = f"filled_{changes}"
+        if name not in self.environs:
+            environ = self.ledger(name)
+            ledger_sql.fill(environ["DATABASE_URL"], total=changes)
+            self.environs[name] = environ
+        return self.environs[name]
+
     def serving(self, environ: dict[str, str]):
         """`manage.py serve` on it, one process."""
         return running_server(environ)
@@ -57,7 +74,7 @@ def workshop() -> Iterator[Workshop]:
         user = postgresql.unprivileged_user(folder)
         binaries = postgresql.readable_binaries(folder, user)
         postgresql.initialise(folder / "data", binaries, user)
-        owned = OwnCluster(folder, binaries, user, postgresql.free_port(), settings=postgresql.SETTINGS | MEMORY)
+        owned = OwnCluster(folder, binaries, user, postgresql.free_port(), settings=SETTINGS)
         owned.start()
         try:
             yield Workshop(owned, folder)

@@ -1,0 +1,69 @@
+"""Measure, each figure beside a peer's from the same run on the same machine.
+
+    python -m tests.bench [--size N] [--save] [NAME ...]
+
+A NAME is a module here that has `measure(workshop, size) -> list[Result]`; without one, all of them in the order of
+NAMES. `size` is a number of changes or of media; readers and clients are as many as each module says. `--save` writes
+RESULTS.md beside this file, with the machine's facts and the command.
+"""
+
+import argparse
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+
+from tests.bench.report import Result, table
+from tests.bench.workshop import Workshop, workshop
+
+NAMES: tuple[str, ...] = ()
+RESULTS = Path(__file__).with_name("RESULTS.md")
+SMALL = 20_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Benchmarks beside their peers.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of: {', '.join(NAMES)} (all by default)")
+    parser.add_argument("--size", type=int, default=SMALL, help="changes or media (%(default)s)")
+    parser.add_argument("--save", action="store_true", help="write tests/bench/RESULTS.md")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(NAMES):
+        parser.error(f"No benchmark is called {', '.join(sorted(unknown))}. There are: {', '.join(NAMES)}.")
+    if asked.size < 1_000:
+        parser.error("--size must be 1000 or more, or nothing can be told from it.")
+    with workshop() as place:
+        sections = [measured(name, place, asked.size) for name in asked.names or NAMES]
+    if asked.save:
+        command = f"make bench SIZE={asked.size} SAVE=1"
+        command += f' ONLY="{" ".join(asked.names)}"' if asked.names else ""
+        RESULTS.write_text("\n".join(["# Benchmarks\n", f"    {command}\n", facts(), *sections]))
+
+
+def measured(name: str, place: Workshop, size: int) -> str:
+    """One benchmark's section; printed as soon as it is known."""
+    module = import_module(f"tests.bench.{name}")
+    began = time.perf_counter()
+    load = os.getloadavg()[0]
+    results: list[Result] = module.measure(place, size)
+    took = time.perf_counter() - began
+    section = f"## {name}\n\n{table(results)}\n\n{took:.0f} s; load average {load:.1f} before it began.\n"
+    print(section, flush=True)
+    return section
+
+
+def facts() -> str:
+    """The machine, in a few lines."""
+    [total] = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal")]
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    model = models[0].partition(":")[2].strip() if models else platform.machine()
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({model}), {int(total.split()[1]) / 2**20:.0f} GiB of memory, "
+        f"{platform.system()} {platform.release()}, Python {platform.python_version()}. PostgreSQL, Synapse, our servers and "
+        f"the clients share these cores.\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
