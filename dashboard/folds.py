@@ -127,16 +127,18 @@ def folded_page(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> 
 def newer_cursor(filters: ChangeFilter, whole: Search, cursor: int, limit: int) -> int | None:
     """The cursor of the page that ends just before this one begins; None when that is the newest page."""
     upwards = replace(whole, low=max(cursor, whole.low), newest_first=False, budget=whole.budget / 2)
-    found = Walk(upwards, narrowed=filters.narrows).lines(limit + 1)
+    found = Walk(upwards, narrowed=filters.narrows, shown=False).lines(limit + 1)
     return found.rows[limit].low if len(found.rows) > limit else found.stopped_at
 
 
 class Walk:
-    """Reads a search's changes in its direction and folds them."""
+    """Reads a search's changes in its direction and folds them; where nobody is shown them, no more than that takes."""
 
-    def __init__(self, search: Search, *, narrowed: bool) -> None:
+    def __init__(self, search: Search, *, narrowed: bool, shown: bool = True) -> None:
         self.search = search
         self.narrowed = narrowed
+        self.keys = search.changes.only(*KEY_COLUMNS)
+        self.read = search.changes.select_related("action") if shown else self.keys
         self.deadline = time.monotonic() + search.budget
         self.all_read: Found[Change] | None = None  # every change there is, where one read got them all unfolded
         self.out_of_reads = False
@@ -146,7 +148,7 @@ class Walk:
         lines: list[Line] = []
         rest, number = self.search, max(wanted, 2 * FOLD_FROM)
         for _ in range(MOST_READS):
-            found = replace(rest, budget=self.left).rows(number)
+            found = replace(rest, budget=self.left).run(self.read, number)
             full = len(found.rows) == number
             new, rest = self.folded(found.rows, rest, wanted=wanted - len(lines), full=full)
             if not lines and all(not line.kind for line in new):
@@ -181,7 +183,7 @@ class Walk:
         line = folded_line(key, group)
         while line.count.number < MOST_SCANNED:
             ahead = replace(beyond(rest, line), budget=self.left)
-            rows = ahead.run(self.search.changes.only(*KEY_COLUMNS), SCANNED).rows
+            rows = ahead.run(self.keys, SCANNED).rows
             same = next((number for number, row in enumerate(rows) if key_of(row) != key), len(rows))
             line = joined(line, rows[:same])
             if same < SCANNED:

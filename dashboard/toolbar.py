@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.utils.safestring import SafeString
+
 from dashboard.counts import FACETS, NOT_CHOSEN, choice_slug, known_values
 from dashboard.filters import MOMENTS, ChangeFilter, query_string
 from quarantine.models import State
@@ -80,6 +82,7 @@ class Toolbar:
     kept: list[Option]  # sent along unseen
     menus: list[Menu]
     recent: list[tuple[str, str, bool]]  # "Last 24 hours", the query string for it, whether it is the present one
+    html: SafeString = field(default_factory=SafeString)  # of the menus
 
     @property
     def number(self) -> int:

@@ -78,16 +78,22 @@ def stylesheets() -> SafeString:
     return cast("SafeString", get_template("_stylesheets.html").render())
 
 
+@cache
+def address_of(page: str) -> str:
+    """Of a page without arguments: worked out once, for a row has half a dozen links to two of them."""
+    return reverse(page)
+
+
 @register.simple_tag
 def filter_url(name: str, value: object) -> str:
     """The timeline with this one filter."""
-    return f"{reverse('timeline')}?{urlencode({name: str(Term(value, str(value)))})}"
+    return f"{address_of('timeline')}?{urlencode({name: str(Term(value, str(value)))})}"
 
 
 @register.simple_tag
 def plan_url(verb: str, name: str, value: object) -> str:
     """The plan of one such action; nothing is done by following it."""
-    return f"{reverse('action-new')}?{plan_query(verb, name, value)}"
+    return f"{address_of('action-new')}?{plan_query(verb, name, value)}"
 
 
 @register.simple_tag
@@ -118,4 +124,6 @@ def theme(context: template.Context) -> str:
 def nav_links(context: template.Context) -> list[tuple[str, str, str]]:
     """View name, label and address of the main pages that this person may open."""
     user = context.get("user")
-    return [(name, label, reverse(name)) for name, label, role in PAGES if isinstance(user, Staff) and user.may(role)]
+    return [
+        (name, label, address_of(name)) for name, label, role in PAGES if isinstance(user, Staff) and user.may(role)
+    ]

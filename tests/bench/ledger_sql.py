@@ -21,7 +21,7 @@ WORK = """
     INSERT INTO quarantine_action (id, verb, cause, target, category, reason, staff_id, created_at)
     SELECT i, 'quarantine', 'item', 'mxc://matrix.example/' || i, 'spam',
         (ARRAY['Spam wave', 'Reported by a user', 'Child safety', 'Known hash'])[1 + mod(i, 4)] || ' ' || i, 1001 + mod(i, 30), now()
-    FROM generate_series(1, %(actions)s) i
+    FROM generate_series(1, %(actions)s::int) i
 """
 CHANGES = """
     INSERT INTO quarantine_change (stream_id, origin, media_id, local, quarantined, deleted, seen_at, not_before, changed_by,
@@ -49,7 +49,7 @@ CHANGES = """
                 ELSE 'application/x-rare' || floor(20 * r1) END AS kind
         FROM (
             SELECT i::bigint, random() AS r0, random() AS r1, random() AS r2, random() AS r3, random() AS r4
-            FROM generate_series(%(first)s, %(last)s) i
+            FROM generate_series(%(first)s::bigint, %(last)s::bigint) i
         ) numbers
     ) facts
 """

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One line. `target` is the least (rates) or most (times, sizes) that `ratio` may be."""
+    """One line. `target` is the least (rates) or most (times, sizes) that `ratio` may be.
+
+    Where the target is a figure and not a peer's, `theirs` is that figure: "60 ms".
+    """
 
     what: str
     peer: str  # who was measured beside us: "upstream's query", "plain INSERT"
