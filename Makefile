@@ -15,10 +15,11 @@ PRODUCTION := SECRET_KEY=only-for-make-check-0123456789abcdefghijklmnopqrstuvwxy
 	ALLOWED_HOSTS=quarantine.example DATA_DIR=$(CURDIR)/var/check \
 	DATABASE_URL= DATABASE_REPLICA_URL= HOMESERVER_DATABASE_URL= HOMESERVER_URL=
 
-.PHONY: help demo test check bench
+.PHONY: help demo install test check bench
 
 help:
 	@echo "make demo   set everything up and serve a dashboard with sample data on http://127.0.0.1:8000"
+	@echo "make install only what it takes to run it on a server (docs/deploy.md)"
 	@echo "make test   the whole suite: both database engines, a real browser, a real Synapse"
 	@echo "            (PYTEST_ARGS='tests/quarantine -k feed' picks some of it)"
 	@echo "make bench  measure, each figure beside a peer's (SIZE=10000000 ONLY='timeline exports' SAVE=1)"
@@ -26,6 +27,11 @@ help:
 
 demo: $(READY)
 	@exec $(PYTHON) manage.py demo
+
+# Into the same place as for development, which it prunes.
+install: | $(UV)
+	@scripts/sync-environment $(UV) $(PYTHON) --no-dev
+	@rm -f $(READY)
 
 test: $(READY)
 	@scripts/install-browser

@@ -20,6 +20,7 @@ from dashboard.export_streams import Streams
 from dashboard.exports import CONTENT_TYPES
 from dashboard.hub import Hub
 from dashboard.live import live
+from dashboard.metrics import measured
 from dashboard.wire import Application, Receive, Scope, Send, respond
 
 
@@ -46,16 +47,17 @@ async def changes(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 ROUTES: dict[str, Application] = {"/changes/live": live, "/healthz": healthz}
+ROUTES["/_synapse/admin/v1/media/quarantine_changes"] = measured(changes, "changes")
+ROUTES |= {f"/changes.{form}": measured(export, "export") for form in CONTENT_TYPES}
 DOWNLOADS = "/_matrix/client/v1/media/download/"
-ROUTES["/_synapse/admin/v1/media/quarantine_changes"] = changes
-ROUTES |= {f"/changes.{form}": export for form in CONTENT_TYPES}
+measured_download, measured_page = measured(download, "download"), measured(bridge, "page")
 
 
 async def route(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await live_and_die(scope, receive, send)
     else:
-        otherwise = download if scope["path"].startswith(DOWNLOADS) else bridge
+        otherwise = measured_download if scope["path"].startswith(DOWNLOADS) else measured_page
         await ROUTES.get(scope["path"], otherwise)(scope, receive, send)
 
 

@@ -159,3 +159,18 @@ def env_token(name: str, *, file: str) -> str:
     if not token.isascii() or not token.isprintable() or " " in token:
         raise refused(name, "is not a token: it holds blanks or what can't be sent.")
     return token
+
+
+# --- Metrics of several processes ---------------------------------------------------------
+
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client looks for it when it is imported
+
+
+def share_metrics(folder: Path) -> None:
+    """Let the processes started from now on add up what they count, in files in this folder."""
+    os.environ[METRICS_FOLDER] = str(folder)
+
+
+def shared_metrics() -> Path | None:
+    folder = os.environ.get(METRICS_FOLDER)
+    return Path(folder) if folder else None

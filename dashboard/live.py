@@ -11,6 +11,7 @@ from django.http import HttpResponse
 
 from dashboard.bridge import answer
 from dashboard.hub import Hub
+from dashboard.metrics import READERS
 from dashboard.views.live import Opening
 from dashboard.wire import Receive, Scope, Send, respond, send_body, start, until_gone
 
@@ -41,6 +42,7 @@ async def go_on(opening: Opening, *, hub: Hub, receive: Receive, send: Send) -> 
     reader = hub.join(query=opening.query, position=opening.position, admission=opening.admission)
     gone = asyncio.create_task(until_gone(receive))
     gone.add_done_callback(lambda _: reader.end())
+    READERS.inc()
     try:
         while (chunk := await reader.next_chunk()) is not None:
             await send_body(send, chunk, more=True)
@@ -49,5 +51,6 @@ async def go_on(opening: Opening, *, hub: Hub, receive: Receive, send: Send) -> 
         if not reader.cut_off:
             raise
     finally:
+        READERS.dec()
         gone.cancel()
         hub.leave(reader)

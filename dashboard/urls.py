@@ -61,6 +61,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/openapi.json", machines.openapi),
     path("healthz", system.healthz),
     path("readyz", system.readyz),
+    path("metrics", system.metrics),
     path("login/", SignInView.as_view(), name="account_login"),
     path("logout/", require_POST(logout), name="account_logout"),
     path("account/", account, name="account"),

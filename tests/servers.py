@@ -2,13 +2,14 @@
 
 import ctypes
 import http.client
+import os
 import re
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -64,6 +65,7 @@ def running_server(env: Mapping[str, str], *options: str) -> Iterator[Server]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         preexec_fn=end_with_parent,  # noqa: PLW1509 - the other threads here hold no lock it needs
+        process_group=0,
     ) as process:
         server = Server(process=process, url="")
         keeper = threading.Thread(target=keep, args=(process.stderr, server.log))
@@ -75,8 +77,8 @@ def running_server(env: Mapping[str, str], *options: str) -> Iterator[Server]:
             server.url = found[1]
             yield server
         finally:
-            if process.poll() is None:
-                process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its workers too: they would hold its stderr open for ever
             process.wait(PATIENCE)
             keeper.join(PATIENCE)
 

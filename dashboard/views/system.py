@@ -7,11 +7,15 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from dashboard.admission import admission
+from dashboard.bearer import HEADERS, caller
+from dashboard.metrics import exposition
+from dashboard.views.machines import authorization, for_programs
 from quarantine import ledger
 from quarantine.fold import LedgerError
-from quarantine.models import Ledger
+from quarantine.models import Ledger, Scope
 from quarantine.preparation import migrations_due
 
 
@@ -49,3 +53,10 @@ def lag(held: Ledger) -> dict[str, object]:
         "feed_read_at": read_at,
         "feed_lag_seconds": age,
     }
+
+
+@for_programs
+def metrics(request: HttpRequest) -> HttpResponse:
+    """For Prometheus, with a token of scope metrics:read."""
+    caller(authorization(request), Scope.METRICS)
+    return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST, headers=HEADERS)

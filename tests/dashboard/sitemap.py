@@ -25,6 +25,7 @@ FOR_PROGRAMS = {
     "/_matrix/client/v1/media/download/matrix.example/abc",
     "/api/v1/quarantined",
     "/api/openapi.json",
+    "/metrics",
 }
 
 

@@ -4,6 +4,8 @@ import signal
 import socket
 import sys
 from argparse import ArgumentParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import uvicorn
@@ -13,11 +15,15 @@ from django.db import DatabaseError, connections
 from uvicorn.supervisors import Multiprocess
 
 from dashboard import ports, readiness
+from dashboard.environment import share_metrics
 from quarantine import ledger
 from quarantine.fold import LedgerError
 from quarantine.preparation import PREPARE, migrations_due
 
 GRACE = 3  # seconds that requests under way get when the server stops
+PATIENCE = (
+    60  # seconds for a process to answer its parent; five, the default, are not enough to start on a busy machine
+)
 KEEP_ALIVE = 75  # longer than proxies keep theirs, so that none meets a connection just closed
 
 
@@ -89,8 +95,11 @@ def run(listener: socket.socket, *, workers: int) -> None:
         log_config=None,  # Django's
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
+        timeout_worker_healthcheck=PATIENCE,
     )
     if workers == 1:
         uvicorn.Server(config).run([listener])
     else:
-        Multiprocess(config, [listener]).run()
+        with TemporaryDirectory(prefix="metrics-") as folder:
+            share_metrics(Path(folder))
+            Multiprocess(config, [listener]).run()
