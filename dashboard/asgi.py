@@ -28,7 +28,12 @@ async def healthz(scope: Scope, receive: Receive, send: Send) -> None:
     """This process answers. Touches nothing else: whoever restarts what is unhealthy must not be misled by a database."""
     safe = scope["method"] in {HTTPMethod.GET, HTTPMethod.HEAD}
     status = HTTPStatus.OK if safe else HTTPStatus.METHOD_NOT_ALLOWED
-    await respond(send, status=status, text="ok\n" if safe else "Only GET and HEAD.\n")
+    await respond(
+        send,
+        status=status,
+        text="ok\n" if safe else "Only GET and HEAD.\n",
+        extra={} if safe else {"Allow": "GET, HEAD"},
+    )
 
 
 async def export(scope: Scope, receive: Receive, send: Send) -> None:

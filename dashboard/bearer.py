@@ -40,7 +40,7 @@ def caller(authorization: str, *scopes: Scope) -> Caller:
 
 def only_get(method: str | None) -> None:
     if method != "GET":
-        raise RefusedError(405, "M_UNRECOGNIZED", "Unrecognized request")
+        raise RefusedError(405, "M_UNRECOGNIZED", "Unrecognized request", headers={"Allow": "GET"})
 
 
 class Uses:

@@ -68,12 +68,16 @@ def quarantine_changes(request: HttpRequest) -> HttpResponse:
 def answer_to(question: Question) -> Answer:
     try:
         return read_changes(question)
-    except RefusedError as error:
-        refused = error
-    except (DatabaseError, LedgerError):
-        logger.exception("the ledger can't be read")
-        refused = RefusedError(503, "M_UNKNOWN", "The ledger can't be read now.", headers={"Retry-After": "5"})
-    return refusal(refused)
+    except (RefusedError, DatabaseError, LedgerError) as error:
+        return refusal(refused_by(error))
+
+
+def refused_by(error: Exception) -> RefusedError:
+    """What a program is told of an error: a ledger that can't be read may be read later."""
+    if isinstance(error, RefusedError):
+        return error
+    logger.error("the ledger can't be read", exc_info=error)
+    return RefusedError(503, "M_UNKNOWN", "The ledger can't be read now.", headers={"Retry-After": "5"})
 
 
 def refusal(refused: RefusedError) -> Answer:

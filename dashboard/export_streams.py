@@ -6,6 +6,7 @@ from collections.abc import Generator
 from http import HTTPStatus
 
 from dashboard.bridge import answer
+from dashboard.change_json import compact
 from dashboard.live import cookies
 from dashboard.media_downloads import DownloadOpening
 from dashboard.views.exports import ExportOpening
@@ -34,9 +35,9 @@ class Streams:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.under_way >= AT_ONCE:
             text = f"{AT_ONCE} {self.name}s are running already. Try again in a moment."
-            await respond(
-                send, status=HTTPStatus.SERVICE_UNAVAILABLE, text=text, extra={"Retry-After": str(RETRY_AFTER)}
-            )
+            headers = {"Retry-After": str(RETRY_AFTER), "Content-Type": "application/json"}
+            refused = compact({"errcode": "M_UNKNOWN", "error": text})
+            await respond(send, status=HTTPStatus.SERVICE_UNAVAILABLE, text=refused, extra=headers)
             return
         self.under_way += 1
         try:

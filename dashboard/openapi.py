@@ -1,161 +1,196 @@
 """The OpenAPI description of what programs ask for; the suite checks the answers against it."""
 
-from typing import Any
+from django.conf import settings
 
+from dashboard.action_filters import ActionFilter
 from dashboard.changes_api import DEFAULT_LIMIT, MOST
+from dashboard.exports import CONTENT_TYPES, JSON, ExportFilter
+from dashboard.filters import ChangeFilter
+from dashboard.openapi_parts import (
+    ACTION,
+    CHANGE,
+    ERROR,
+    NULLABLE_POSITION,
+    POSITION,
+    READINESS,
+    SAID,
+    TEXT,
+    Json,
+    answer,
+    filter_parameters,
+    listing,
+    parameter,
+    refusals,
+    refused_filters,
+    words,
+)
 
-type Json = dict[str, Any]
-
-POSITION: Json = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
-NULLABLE_TEXT: Json = {"type": ["string", "null"]}
-CHANGE: Json = {
-    "type": "object",
-    "description": "One change of state of one media item.",
-    "properties": {
-        "stream_id": POSITION | {"description": "Position: rises in commit order."},
-        "origin": {"type": "string"},
-        "media_id": {"type": "string"},
-        "quarantined": {"type": "boolean"},
-        "deleted": {"type": "boolean", "description": "Removed from the homeserver while quarantined."},
-        "seen_at": {"type": "string", "format": "date-time"},
-        "not_before": NULLABLE_TEXT | {"format": "date-time"},
-        "changed_by": {"type": "string"},
-        "source": {"enum": ["action", "feed", "audit", "backfill"]},
-        "cause": {"enum": ["item", "user", "room", "hash", "origin", "list", "unknown"]},
-        "reason": {"type": "string"},
-        "action": {"type": ["integer", "null"]},
-        "media_type": {"type": "string"},
-        "media_length": {"type": ["integer", "null"]},
-        "upload_name": {"type": "string"},
-        "uploader": {"type": "string"},
-        "sha256": NULLABLE_TEXT | {"pattern": "^[0-9a-f]{64}$"},
-        "mxc": {"type": "string"},
-    },
-}
-CHANGE["required"] = list(CHANGE["properties"])
-CHANGE["additionalProperties"] = False
-ERROR: Json = {
-    "type": "object",
-    "properties": {"errcode": {"type": "string"}, "error": {"type": "string"}},
-    "required": ["errcode", "error"],
-}
-
-
-def listing(name: str, **others: Json) -> Json:
-    changes = {"type": "array", "items": {"$ref": "#/components/schemas/Change"}}
-    return {"type": "object", "properties": others | {name: changes}, "required": [*others, name]}
-
-
-def answer(description: str, schema: Json, media_type: str = "application/json") -> Json:
-    return {"description": description, "content": {media_type: {"schema": schema}}}
-
-
-def refusals(*statuses: int) -> Json:
-    said = {
-        400: "A parameter makes no sense.",
-        401: "No token, or one that is unknown, revoked or expired.",
-        403: "The token does not open this, or it is switched off.",
-        404: "It can't be had: not cached, deleted, its file lost, or too large.",
-        502: "The homeserver refuses us: its operator has to mend something.",
-        503: "Not now; try again after Retry-After seconds.",
-    }
-    return {str(status): answer(said[status], {"$ref": "#/components/schemas/Error"}) for status in statuses}
-
-
-def parameter(name: str, schema: Json, description: str, *, place: str = "query") -> Json:
-    return {
-        "name": name,
-        "in": place,
-        "required": place == "path",
-        "schema": schema,
-        "description": description,
-        # An empty value is refused, not taken for a missing one.
-        **({"allowEmptyValue": False} if place == "query" else {}),
-    }
-
-
+TOKEN: list[Json] = [{"token": []}]
+SESSION: list[Json] = [{"session": []}]
+ANYBODY: list[Json] = []
 LIMIT = parameter("limit", {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT_LIMIT}, "Most items.")
-PATHS: Json = {
-    "/_synapse/admin/v1/media/quarantine_changes": {
-        "get": {
-            "operationId": "readChanges",
-            "summary": "Changes after a position, oldest first; a token of scope changes:read.",
-            "parameters": [
-                parameter(
-                    "from",
-                    {"anyOf": [POSITION, {"const": "now"}], "default": 0},
-                    "The last answer's next_batch; now: the head.",
-                ),
-                LIMIT,
-                parameter("deleted", {"enum": ["0", "1"]}, "1: deletions too."),
-            ],
-            "responses": {
-                "200": answer("A page.", listing("changes", next_batch=POSITION)),
-                "304": {"description": "Nothing has changed since the ETag in If-None-Match."},
-            }
-            | refusals(400, 401, 403, 503),
-        }
+SIGN_IN: Json = {"302": {"description": "Not signed in: to the page where one does."}}
+NOT_ALLOWED: Json = {"405": {"description": SAID[405]}}
+LEDGER_HEAD: Json = {"X-Ledger-Head": {"description": "Positions above this are not in it.", "schema": POSITION}}
+
+
+def get(
+    operation: str, summary: str, security: list[Json], responses: Json, parameters: list[Json] | None = None
+) -> Json:
+    asked = {"operationId": operation, "summary": summary, "security": security, "responses": responses}
+    return {"get": asked | ({"parameters": parameters} if parameters else {})}
+
+
+# --- For tokens ---------------------------------------------------------------------------
+
+CHANGES = get(
+    "readChanges",
+    "Changes after a position, oldest first; a token of scope changes:read.",
+    TOKEN,
+    {
+        "200": answer("A page.", listing("changes", "Change", next_batch=POSITION)),
+        "304": {"description": "Nothing has changed since the ETag in If-None-Match."},
+        **refusals(400, 401, 403, 405, 503),
     },
-    "/api/v1/quarantined": {
-        "get": {
-            "operationId": "listQuarantined",
-            "summary": "What is quarantined now, each item as its newest change; a token of scope changes:read.",
-            "parameters": [parameter("cursor", POSITION, "The last answer's next_cursor."), LIMIT],
-            "responses": {
-                "200": answer(
-                    "A page. Whatever changed during a pass is in the changes after the first page's head.",
-                    listing("quarantined", head=POSITION, next_cursor={"type": ["integer", "null"]}),
-                )
-            }
-            | refusals(400, 401, 403, 503),
-        }
+    [
+        parameter(
+            "from",
+            {"anyOf": [POSITION, {"const": "now"}], "default": 0},
+            "The last answer's next_batch, not beyond the head; now: the head. Given twice, the first counts.",
+        ),
+        LIMIT,
+        parameter("deleted", TEXT, "1: deletions too."),
+    ],
+)
+QUARANTINED = get(
+    "listQuarantined",
+    "What is quarantined now, each item as its newest change; a token of scope changes:read.",
+    TOKEN,
+    {
+        "200": answer(
+            "A page. Whatever changed during a pass is in the changes after the first page's head.",
+            listing("quarantined", "Change", head=POSITION, next_cursor=NULLABLE_POSITION),
+        ),
+        **refusals(400, 401, 403, 405, 503),
     },
-    "/_matrix/client/v1/media/download/{origin}/{media_id}": {
-        "get": {
-            "operationId": "download",
-            "summary": "A file, quarantined or not; a token of scope media:read. Off unless MEDIA_DOWNLOADS is on.",
-            "parameters": [
-                parameter("origin", {"type": "string", "minLength": 1}, "Server name.", place="path"),
-                parameter("media_id", {"type": "string", "minLength": 1}, "Media id.", place="path"),
-                parameter("admin_unsafely_bypass_quarantine", {"const": "true"}, "Must be true.") | {"required": True},
-            ],
-            "responses": {"200": answer("The file, as an attachment.", {}, "*/*")} | refusals(401, 403, 404, 502, 503),
-        }
+    [parameter("cursor", POSITION, "The last answer's next_cursor."), LIMIT],
+)
+NAME: Json = TEXT | {"minLength": 1}
+DOWNLOAD = get(
+    "download",
+    "A file, quarantined or not; a token of scope media:read. Off unless MEDIA_DOWNLOADS is on.",
+    TOKEN,
+    {"200": answer("The file, as an attachment.", {}, "*/*"), **refusals(401, 403, 404, 405, 502, 503)},
+    [
+        parameter("origin", NAME | {"examples": ["matrix.example"]}, "Server name.", place="path"),
+        parameter("media_id", NAME | {"examples": ["hXkQvbTzRtLm"]}, "Media id.", place="path"),
+        parameter("admin_unsafely_bypass_quarantine", {"const": "true"}, "Must be true.") | {"required": True},
+    ],
+)
+DESCRIBE = get(
+    "describe",
+    "This description; a token of any scope, or a session.",
+    [*TOKEN, *SESSION],
+    {"200": answer("OpenAPI 3.1.", {"type": "object"}), **refusals(401, 403, 405, 503)},
+)
+
+# --- For sessions -------------------------------------------------------------------------
+
+EXPORTED: dict[str, Json] = {JSON: listing("changes", "Change", next_cursor=NULLABLE_POSITION)}
+ACTIONS: dict[str, Json] = {JSON: listing("actions", "Action", next_cursor=NULLABLE_POSITION)}
+
+
+def export(form: str) -> Json:
+    """`raw` is of CSV alone; the rest of what is left out would change nothing."""
+    found = answer("The file, newest first.", EXPORTED.get(form, TEXT), CONTENT_TYPES[form])
+    left_out = ("since", "fold") if form == "csv" else ("since", "fold", "raw")
+    return get(
+        f"exportChanges{form.title()}",
+        f"Changes as {form.upper()}, as a stream; signed in.",
+        SESSION,
+        {"200": found | {"headers": LEDGER_HEAD}, **SIGN_IN, **refused_filters(), **refusals(403, 503), **NOT_ALLOWED},
+        filter_parameters(ExportFilter, without=left_out),
+    )
+
+
+def action_export(form: str) -> Json:
+    return get(
+        f"exportActions{form.title()}",
+        f"What staff did as {form.upper()}; signed in.",
+        SESSION,
+        {
+            "200": answer("The file, newest first.", ACTIONS.get(form, TEXT), CONTENT_TYPES[form]),
+            **SIGN_IN,
+            **refused_filters(),
+            **refusals(403),
+            **NOT_ALLOWED,
+        },
+        filter_parameters(ActionFilter, without=()),
+    )
+
+
+LIVE = get(
+    "watchChanges",
+    "Changes as they come, as server-sent events; each event's id is a position. Signed in.",
+    SESSION,
+    {
+        "200": answer("Events change, reset and signed-out; heartbeats are comments.", TEXT, "text/event-stream")
+        | {"headers": LEDGER_HEAD},
+        "401": words("Signed out."),
+        "403": words("The account may not read."),
+        "422": words("A filter, or Last-Event-ID, makes no sense."),
+        "429": words("Too many different views of one session."),
+        "503": words("Stopping; come back."),
+        **NOT_ALLOWED,
     },
-    "/api/openapi.json": {
-        "get": {
-            "operationId": "describe",
-            "summary": "This description; a token of any scope, or a session.",
-            "responses": {"200": answer("OpenAPI 3.1.", {"type": "object"})} | refusals(401),
-        }
-    },
-    "/healthz": {
-        "get": {
-            "operationId": "alive",
-            "summary": "Whether this process answers.",
-            "security": [],
-            "responses": {"200": answer("It does.", {"type": "string"}, "text/plain")},
-        }
-    },
-    "/readyz": {
-        "get": {
-            "operationId": "ready",
-            "summary": "Whether requests can be sent here.",
-            "security": [],
-            "responses": {
-                "200": answer("Ready.", {"type": "string"}, "text/plain"),
-                "503": answer("Not ready.", {"type": "string"}, "text/plain"),
+    [
+        *filter_parameters(ChangeFilter, without=("cursor", "limit", "raw", "fold")),
+        parameter("Last-Event-ID", POSITION, "Goes on after this event, before since.", place="header"),
+    ],
+)
+
+# --- For anybody --------------------------------------------------------------------------
+
+ALIVE = get(
+    "alive", "Whether this process answers.", ANYBODY, {"200": words("It does."), "405": words("Only GET, HEAD.")}
+)
+READY = get(
+    "ready",
+    "Whether requests can be sent here.",
+    ANYBODY,
+    {
+        "200": {
+            "description": "Ready; with details for whoever is signed in.",
+            "content": {
+                "text/plain": {"schema": TEXT},
+                "application/json": {"schema": READINESS},
             },
-        }
+        },
+        "503": words("Not ready."),
+        **NOT_ALLOWED,
     },
+)
+
+PATHS: dict[str, Json] = {
+    "/_synapse/admin/v1/media/quarantine_changes": CHANGES,
+    "/api/v1/quarantined": QUARANTINED,
+    "/_matrix/client/v1/media/download/{origin}/{media_id}": DOWNLOAD,
+    "/api/openapi.json": DESCRIBE,
+    **{f"/changes.{form}": export(form) for form in CONTENT_TYPES},
+    **{f"/actions.{form}": action_export(form) for form in CONTENT_TYPES},
+    "/changes/live": LIVE,
+    "/healthz": ALIVE,
+    "/readyz": READY,
 }
 DESCRIPTION: Json = {
     "openapi": "3.1.0",
     "info": {"title": "Quarantine dashboard, for programs", "version": "1"},
-    "security": [{"token": []}],
     "paths": PATHS,
     "components": {
-        "schemas": {"Change": CHANGE, "Error": ERROR},
-        "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        "schemas": {"Change": CHANGE, "Action": ACTION, "Error": ERROR},
+        "securitySchemes": {
+            "token": {"type": "http", "scheme": "bearer"},
+            "session": {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
+        },
     },
 }

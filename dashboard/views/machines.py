@@ -7,15 +7,17 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from dashboard.bearer import HEADERS, RefusedError, caller, only_get, uses
 from dashboard.change_json import change_text, compact
-from dashboard.changes_api import parse_integer, parse_limit, refusal
+from dashboard.changes_api import parse_integer, parse_limit, refusal, refused_by
 from dashboard.media_downloads import DownloadOpening, open_download
 from dashboard.openapi import DESCRIPTION
 from dashboard.terms import BIGGEST
+from quarantine.fold import LedgerError
 from quarantine.models import Change, MediaItem, Role, Scope, Staff, State
 from quarantine.mxc import Mxc
 
@@ -33,8 +35,8 @@ def for_programs(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRes
         try:
             only_get(request.method)
             return view(request, *args, **kwargs)
-        except RefusedError as refused:
-            answer = refusal(refused)
+        except (RefusedError, DatabaseError, LedgerError) as error:
+            answer = refusal(refused_by(error))
             return HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
 
     return wrapped
