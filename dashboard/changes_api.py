@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from dashboard.bearer import HEADERS, RefusedError, caller, only_get, uses
 from dashboard.change_json import compact
 from dashboard.change_pages import ChangePage, read_page
-from dashboard.replica import BROKEN, PRIMARY, alias_for, leave_alone
+from dashboard.replica import BROKEN, PRIMARY, READ, alias_for, leave_alone, patience
 from quarantine.fold import LedgerError
 from quarantine.models import Scope
 
@@ -101,11 +101,15 @@ def read_changes(question: Question) -> Answer:
 
 
 def read_somewhere(*, position: int, limit: int, deleted: bool) -> ChangePage:
-    """From the replica where it has got that far; a lagging one shows a complete beginning, so nothing is skipped."""
-    alias = alias_for(position)
+    """From the replica where it has something newer; a lagging one shows a complete beginning, so nothing is skipped.
+
+    One that has got just as far would say that this is the head, for as long as it lags.
+    """
+    alias = alias_for(position + 1)
     if alias != PRIMARY:
         try:
-            return read_page(alias, position=position, limit=limit, deleted=deleted)
+            with patience(READ):
+                return read_page(alias, position=position, limit=limit, deleted=deleted)
         except BROKEN as error:
             leave_alone(error)
     return read_page(PRIMARY, position=position, limit=limit, deleted=deleted)

@@ -6,14 +6,19 @@ the primary. Writes, sessions and the live view stay on the primary.
 """
 
 import logging
+import os
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, cast
 
+import psycopg
 from django.db import InterfaceError, OperationalError, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
@@ -23,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 PRIMARY, REPLICA = "default", "replica"
 AWAY_FOR = 5.0  # seconds after a failure in which nobody is made to wait for it
+PROBE, READ = 2.0, 10.0  # seconds it may take to say how far it has got, and for all that a page or an answer reads
+LOOK_EVERY = 0.25
 WRITTEN = "written"  # in a session: where the primary's log was after the last thing this person did
 BROKEN = (OperationalError, InterfaceError)
 REACHED = """
@@ -50,7 +57,7 @@ def alias_for(position: int | None, *, written: str = "") -> str:
     if REPLICA not in connections.settings or time.monotonic() < Absence.until:
         return PRIMARY
     try:
-        with connections[REPLICA].cursor() as db:
+        with patience(PROBE), connections[REPLICA].cursor() as db:
             db.execute(REACHED, [position or 0, written, written])
             row = db.fetchone()
     except BROKEN as error:
@@ -63,6 +70,62 @@ def leave_alone(error: Exception) -> None:
     logger.warning("The replica can't be read (%s); the primary answers.", str(error).strip().partition("\n")[0])
     Absence.until = time.monotonic() + AWAY_FOR
     connections[REPLICA].close()
+
+
+# --- A replica that hangs -----------------------------------------------------------------
+
+
+class Watch:
+    """Cuts connections that somebody has waited on for too long: a server that hangs closes none by itself."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, tuple[float, BaseDatabaseWrapper]] = {}  # by thread: until when, for which connection
+        self.lock = threading.Lock()
+        self.looking = False
+
+    def start(self) -> None:
+        with self.lock:
+            if not self.looking:
+                self.looking = True
+                threading.Thread(target=self.look, name="replica-watch", daemon=True).start()
+
+    def look(self) -> None:
+        while True:
+            time.sleep(LOOK_EVERY)
+            now = time.monotonic()
+            with self.lock:
+                for until, waited_for in self.waiting.values():
+                    if until < now:
+                        cut(waited_for)
+
+
+def cut(waited_for: BaseDatabaseWrapper) -> None:
+    """End its connection under whoever waits; to them it broke."""
+    raw = waited_for.connection
+    # Suppressed: nothing is open, or not any more.
+    with suppress(psycopg.Error, OSError, AttributeError), socket.socket(fileno=os.dup(raw.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
+
+
+watch = Watch()  # of this process
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """What this thread asks the replica meanwhile breaks off after so long."""
+    if not watch.looking:
+        watch.start()
+    me, held = threading.get_ident(), (time.monotonic() + seconds, connections[REPLICA])
+    with watch.lock:
+        watch.waiting[me] = held
+    try:
+        yield
+    finally:
+        with watch.lock:
+            del watch.waiting[me]
+
+
+# --- Reading ------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -106,7 +169,7 @@ def may_read_replica[**P](view: Callable[P, HttpResponse]) -> Callable[P, HttpRe
         if alias == PRIMARY:
             return view(*args, **kwargs)
         try:
-            with reading(alias):
+            with reading(alias), patience(READ):
                 return view(*args, **kwargs)
         except BROKEN as error:
             leave_alone(error)

@@ -35,10 +35,12 @@ class Server:
     def request(self, method: str, path: str, *, headers=None, body=None, host="127.0.0.1"):
         """One request on a connection of its own; the answer read whole, as `.body`."""
         connection = http.client.HTTPConnection(host, self.port, timeout=PATIENCE)
-        connection.request(method, path, body=body, headers=headers or {})
-        answer = connection.getresponse()
-        answer.body = answer.read()
-        connection.close()
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            answer = connection.getresponse()
+            answer.body = answer.read()
+        finally:
+            connection.close()
         return answer
 
     def stream(self, path: str = "/changes/live", *, cookie: str = "", headers=None) -> "Stream":
@@ -100,13 +102,21 @@ class Received:
     data: str
 
 
+class QuietError(AssertionError):
+    """Nothing but heartbeats came."""
+
+
 class Stream:
     """A reader of an event stream, as any program would write one: blocking, line by line."""
 
     def __init__(self, port: int, path: str, headers: Mapping[str, str]):
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-        self.connection.request("GET", path, headers=dict(headers))
-        self.answer = self.connection.getresponse()
+        try:
+            self.connection.request("GET", path, headers=dict(headers))
+            self.answer = self.connection.getresponse()
+        except BaseException:
+            self.connection.close()
+            raise
         self.status = self.answer.status
         self.comments: list[str] = []
         self.last_id: int | None = None
@@ -133,7 +143,8 @@ class Stream:
                 fields = {}
             elif not name:
                 self.comments.append(value)
-                assert len(self.comments) < TOO_QUIET, "no event came"
+                if len(self.comments) >= TOO_QUIET:
+                    raise QuietError("no event came")
             else:
                 fields.setdefault(name, []).append(value.removeprefix(" "))
 

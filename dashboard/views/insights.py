@@ -11,6 +11,7 @@ from dashboard.cards import busiest, cards, week
 from dashboard.figures import SERIES, Figures, figures
 from dashboard.http import render_page
 from dashboard.periods import PRESETS, Period, PeriodForm
+from dashboard.replica import may_read_replica
 from dashboard.totals import tiles
 from dashboard.views.account import StaffRequest
 from quarantine.models import Ledger, Source
@@ -20,6 +21,7 @@ WIDE, NARROW = (1320, 16), (520, 5)  # width of the chart, and how many labels i
 
 
 @require_safe
+@may_read_replica
 def insights(request: StaffRequest) -> HttpResponse:
     now = timezone.now()
     form = PeriodForm(request.GET)

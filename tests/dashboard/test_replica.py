@@ -1,13 +1,15 @@
 """Pages read from a real streaming replica: one that is there, that lags, that dies, and that dies half-way."""
 
+import json
 import re
 import threading
 
 import pytest
 
-from quarantine import ledger
-from quarantine.models import Role
+from quarantine import consumers, ledger
+from quarantine.models import Role, Scope
 from tests import databases, environment
+from tests.dashboard.readers import STORM, read_through_a_storm
 from tests.dashboard.test_live import append, cookie_of
 from tests.factories import make_staff
 from tests.quarantine.followers import eventually
@@ -60,11 +62,18 @@ class Reader:
     def rows(self, path="/"):
         return [int(number) for number in re.findall(r'id="c(\d+)"', self.get(path))]
 
-    def asks_replica(self, path="/"):
+    def asks_replica(self, path="/", *, last=READ):
         """Whether this page is read there."""
-        before = set(self.replica.ask(READ))  # the last statement of each connection
+        before = set(self.replica.ask(last))  # the last statement of each connection
         self.get(path)
-        return not set(self.replica.ask(READ)) <= before
+        return not set(self.replica.ask(last)) <= before
+
+    def changes(self, token, after=0):
+        """What the changes API gives to a program: positions."""
+        path = f"/_synapse/admin/v1/media/quarantine_changes?from={after}"
+        answer = self.server.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        assert answer.status == 200
+        return [change["stream_id"] for change in json.loads(answer.body)["changes"]]
 
 
 def test_pages_are_read_from_the_replica(reader, replica, pg_cluster):
@@ -128,6 +137,45 @@ def test_a_replica_that_dies_is_not_noticed_and_one_that_comes_back_is_used(read
     replica.start()
     replica.catch_up(pg_cluster)
     eventually(reader.asks_replica)
+
+
+ANYTHING = READ.partition("AND query")[0] + "AND query NOT LIKE '%pg_is_in_recovery%'"  # but how far it has got
+
+
+def test_insights_are_read_from_the_replica(reader, replica, pg_cluster):
+    replica.catch_up(pg_cluster)
+    eventually(lambda: reader.asks_replica("/insights/", last=ANYTHING))
+
+
+def test_a_replica_that_hangs_keeps_nobody_waiting_for_long(reader, replica, pg_cluster):
+    """It answers nothing and closes nothing; whoever asks gets everything, from the primary."""
+    token = consumers.create("poller", scopes=[Scope.CHANGES])
+    replica.catch_up(pg_cluster)
+    eventually(reader.asks_replica)
+    assert reader.changes(token) == [1, 2, 3, 4, 5]
+
+    with replica.backends_stopped("quarantine-replica"):
+        append()
+        assert reader.changes(token, after=3) == [4, 5, 6]
+        assert reader.rows() == [6, 5, 4, 3, 2, 1]
+        assert reader.server.logged("The replica can't be read")
+
+    replica.catch_up(pg_cluster)
+    eventually(reader.asks_replica)
+    assert reader.changes(token) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_program_in_a_storm_of_writers_gets_each_change_once_from_a_replica_that_lags(reader, replica, pg_cluster):
+    token = consumers.create("poller", scopes=[Scope.CHANGES])
+    replica.catch_up(pg_cluster)
+    lag = threading.Timer(0.5, replica.hold_back)
+    lag.start()
+
+    seen = read_through_a_storm(reader.server.port, token)
+
+    lag.join()
+    replica.let_go()
+    assert seen == list(range(1, 5 + STORM + 1))
 
 
 def test_a_replica_that_dies_half_way_through_a_page_is_not_noticed(reader, replica, pg_cluster):
