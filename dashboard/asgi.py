@@ -5,7 +5,10 @@ The same views under Django's own ASGI handler gave 144-177 requests a second, a
 """
 
 import asyncio
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable
 from http import HTTPMethod, HTTPStatus
 from types import FrameType
@@ -74,6 +77,7 @@ async def live_and_die(scope: Scope, receive: Receive, send: Send) -> None:
     downloads = scope["state"]["downloads"] = Streams("download")
     endpoint = scope["state"]["changes"] = ChangesEndpoint()
     before_stopping(hub.close_streams)
+    end_with_parent()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     hub.close()
@@ -96,6 +100,22 @@ def before_stopping(end_streams: Callable[[], None]) -> None:
             then(number, frame)
 
         signal.signal(number, stop)
+
+
+def end_with_parent() -> None:
+    """One of several workers stops when the process that started them is gone, killed perhaps.
+
+    Else it would hold the port, and serve what was installed then, for ever.
+    """
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    if parent is not None:
+        threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 # What these proxies say of the client is believed; of everybody else the address is that of the connection.
