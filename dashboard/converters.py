@@ -39,6 +39,23 @@ class OriginConverter(NameConverter):
         return "/" not in name and super().is_plain(name)
 
 
+class PlainNameConverter(NameConverter):
+    """A media id where programs ask for it as they would ask Synapse: what looks like our own code is a name."""
+
+    def to_python(self, value: str) -> str:
+        if "\0" in value:
+            msg = "NUL in a name"
+            raise ValueError(msg)
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+class PlainOriginConverter(PlainNameConverter):
+    regex = "[^/]+"
+
+
 def decoded(value: str) -> str:
     """What follows the mark; a name that merely begins with one comes back as it is."""
     try:

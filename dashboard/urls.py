@@ -5,7 +5,15 @@ from django.urls import URLPattern, URLResolver, path, register_converter
 from django.views.decorators.http import require_POST
 
 from dashboard.changes_api import quarantine_changes
-from dashboard.converters import ControlConverter, ExportFormConverter, NameConverter, OriginConverter, RunKindConverter
+from dashboard.converters import (
+    ControlConverter,
+    ExportFormConverter,
+    NameConverter,
+    OriginConverter,
+    PlainNameConverter,
+    PlainOriginConverter,
+    RunKindConverter,
+)
 from dashboard.views import live, machines, system
 from dashboard.views.account import PasswordView, SignInView, account, end_others, end_session, preferences
 from dashboard.views.actions import action_control, action_detail, action_export, action_list, action_new, action_undo
@@ -22,6 +30,8 @@ from dashboard.views.timeline import timeline
 
 register_converter(OriginConverter, "origin")
 register_converter(NameConverter, "name")
+register_converter(PlainOriginConverter, "plain_origin")
+register_converter(PlainNameConverter, "plain_name")
 register_converter(RunKindConverter, "run_kind")
 register_converter(ControlConverter, "control")
 register_converter(ExportFormConverter, "export_form")
@@ -56,7 +66,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("changes/live", live.live),
     path("changes.<export_form:form>", export, name="export"),
     path("_synapse/admin/v1/media/quarantine_changes", quarantine_changes),
-    path("_matrix/client/v1/media/download/<origin:origin>/<name:media_id>", machines.download),
+    path("_matrix/client/v1/media/download/<plain_origin:origin>/<plain_name:media_id>", machines.download),
     path("api/v1/quarantined", machines.quarantined),
     path("api/openapi.json", machines.openapi),
     path("healthz", system.healthz),

@@ -7,6 +7,8 @@ from django.urls import URLPattern, get_resolver
 EXAMPLES = {
     "origin": "matrix.example",
     "name": "abc",
+    "plain_origin": "matrix.example",
+    "plain_name": "abc",
     "int": "1",
     "str": "abc",
     "path": "abc",

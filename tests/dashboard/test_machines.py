@@ -1,5 +1,7 @@
 """What programs read beside the changes: what is quarantined now, files, and the description of it all."""
 
+from urllib.parse import quote
+
 import pytest
 
 from quarantine import consumers
@@ -105,6 +107,18 @@ def test_what_can_not_be_had_is_not_found(ask, path):
     answer = ask(f"{FILE}{path}{BYPASS}", Scope.MEDIA)
 
     assert (answer.status_code, answer.json()["errcode"]) == (404, "M_NOT_FOUND")
+
+
+@pytest.mark.usefixtures("on")
+@pytest.mark.parametrize("media_id", ["~YWJj", "a/b", "..", "a b", "é", 'x"\r\nX-Injected: 1'])
+def test_an_id_is_what_it_is_whatever_it_looks_like(ask, media_id):
+    make_remote_media(media_id, quarantined_by="x")
+
+    answer = ask(f"{FILE}remote.example/{quote(media_id, safe='')}{BYPASS}", Scope.MEDIA)
+    b"".join(answer.streaming_content)
+
+    assert (answer.status_code, answer.headers["Content-Disposition"]) == (200, "attachment")
+    assert "X-Injected" not in answer.headers
 
 
 @pytest.mark.usefixtures("on")
