@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from http import HTTPStatus
 
 from dashboard.bridge import answer
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 4
 RETRY_AFTER = 10  # seconds
+ADMISSION_EVERY = 2.0  # seconds
 WRITE_TIMEOUT = 30.0  # seconds a reader may take for one block
 
 
@@ -50,17 +52,28 @@ class Streams:
         headers = [*response.headers.items(), *cookies(response)]
         await start(send, status=response.status_code, headers=headers)
         if isinstance(response, ExportOpening | DownloadOpening):
-            await self.stream(response.chunks, receive, send)
+            await self.stream(response.chunks, receive, send, may_go_on=response.may_go_on)
         else:
             await send_body(send, response.content)
 
-    async def stream(self, chunks: Generator[bytes], receive: Receive, send: Send) -> None:
-        """Until the end, or until the client leaves or takes nothing for WRITE_TIMEOUT; then the connection is freed at once."""
+    async def stream(
+        self, chunks: Generator[bytes], receive: Receive, send: Send, *, may_go_on: Callable[[], bool]
+    ) -> None:
+        """Until the end, or until the client leaves, takes nothing for WRITE_TIMEOUT or may no longer have it.
+
+        Then the connection is freed at once.
+        """
         gone = asyncio.create_task(until_gone(receive))
+        check_at = time.monotonic() + ADMISSION_EVERY
         try:
             while not gone.done() and (chunk := await self.workers.run(next, chunks, b"")):
                 async with asyncio.timeout(WRITE_TIMEOUT):
                     await send_body(send, chunk, more=True)
+                if time.monotonic() > check_at:
+                    check_at = time.monotonic() + ADMISSION_EVERY
+                    if not await self.workers.run(may_go_on):
+                        logger.warning("A stream (%s) was broken off: its reader was signed out.", self.name)
+                        return
             if not gone.done():
                 await send_body(send, b"")
         except TimeoutError:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
-from dashboard.admission import Admission, admission
+from dashboard.admission import Admission, admission, still_admitted
 from dashboard.exports import CONTENT_TYPES, Export, ExportFilter
 from quarantine import ledger
 from quarantine.models import Change
@@ -21,6 +21,10 @@ class ExportOpening(StreamingHttpResponse):
         self.headers["X-Ledger-Head"] = str(export.head)
         self.headers["X-Accel-Buffering"] = "no"
         self.admission = admission
+
+    def may_go_on(self) -> bool:
+        """Whether who asked for it would still be let in; asks the database."""
+        return bool(still_admitted({self.admission}))
 
 
 @require_GET

@@ -91,12 +91,40 @@ def test_a_reader_that_takes_nothing_is_broken_off_without_an_error(monkeypatch,
         await asyncio.Event().wait()
 
     exports = Streams("export")
-    asyncio.run(exports.stream(chunks(), receive=never, send=never))
+    asyncio.run(exports.stream(chunks(), receive=never, send=never, may_go_on=lambda: True))
     exports.close()
 
     assert closed == [True]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "took nothing for 0.01 s" in caplog.text
+
+
+def test_who_is_signed_out_half_way_gets_no_more_and_no_end(monkeypatch, caplog):
+    monkeypatch.setattr(export_streams, "ADMISSION_EVERY", 0.0)
+    sent, admitted = [], iter([True, False])
+
+    async def keep(message):
+        sent.append(message["body"])
+
+    exports = Streams("export")
+    chunks = (b"%d" % number for number in range(9))
+    asyncio.run(exports.stream(chunks, receive=asyncio.Event().wait, send=keep, may_go_on=lambda: next(admitted)))
+    exports.close()
+
+    assert sent == [b"0", b"1"]  # and not the empty one that ends an answer
+    assert "signed out" in caplog.text
+
+
+@pytest.mark.django_db
+def test_an_export_goes_on_while_its_session_does(client):
+    ledger.bind()
+    client.force_login(make_staff("anna", role=Role.VIEWER))
+    opening = client.get("/changes.csv")
+
+    before = opening.may_go_on()
+    client.logout()
+
+    assert (before, opening.may_go_on()) == (True, False)
 
 
 def test_what_uvicorn_says_of_an_answer_broken_off_is_not_said_again():
