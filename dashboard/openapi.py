@@ -94,6 +94,13 @@ DESCRIBE = get(
     {"200": answer("OpenAPI 3.1.", {"type": "object"}), **refusals(401, 403, 405, 503)},
 )
 
+METRICS = get(
+    "metrics",
+    "Figures about the dashboard for Prometheus; a token of scope metrics:read.",
+    TOKEN,
+    {"200": answer("In Prometheus's text format.", TEXT, "text/plain"), **refusals(401, 403, 405, 503)},
+)
+
 # --- For sessions -------------------------------------------------------------------------
 
 EXPORTED: dict[str, Json] = {JSON: listing("changes", "Change", next_cursor=NULLABLE_POSITION)}
@@ -176,6 +183,7 @@ PATHS: dict[str, Json] = {
     "/api/v1/quarantined": QUARANTINED,
     "/_matrix/client/v1/media/download/{origin}/{media_id}": DOWNLOAD,
     "/api/openapi.json": DESCRIBE,
+    "/metrics": METRICS,
     **{f"/changes.{form}": export(form) for form in CONTENT_TYPES},
     **{f"/actions.{form}": action_export(form) for form in CONTENT_TYPES},
     "/changes/live": LIVE,
