@@ -112,17 +112,21 @@ watch = Watch()  # of this process
 
 @contextmanager
 def patience(seconds: float) -> Iterator[None]:
-    """What this thread asks the replica meanwhile breaks off after so long."""
+    """What this thread asks the replica meanwhile breaks off after so long; or earlier, where it already had to."""
     if not watch.looking:
         watch.start()
     me, held = threading.get_ident(), (time.monotonic() + seconds, connections[REPLICA])
     with watch.lock:
-        watch.waiting[me] = held
+        before = watch.waiting.get(me, held)
+        watch.waiting[me] = min(before, held, key=lambda one: one[0])
     try:
         yield
     finally:
         with watch.lock:
-            del watch.waiting[me]
+            if before is held:
+                del watch.waiting[me]
+            else:
+                watch.waiting[me] = before
 
 
 # --- Reading ------------------------------------------------------------------------------
