@@ -12,6 +12,7 @@ from quarantine.entries import UNSTORABLE, clean_mxc
 from quarantine.fields import SHA256
 from quarantine.homeserver import feed as stream
 from quarantine.homeserver.media import Media
+from quarantine.locks import only_one
 from quarantine.models import Action, Category, Fate, Intent, Role, Staff, Verb, Work
 from quarantine.plans import Item, Plan
 from quarantine.staff import require
@@ -19,6 +20,7 @@ from quarantine.staff import require
 REASON_LENGTH = 2_000
 NEEDS_NOTE = {Verb.RELEASE, Verb.UNPROTECT}
 ROWS_PER_STATEMENT = 500
+LOCKS = 64  # on SQLite each is a file
 
 
 class ActionError(Exception):
@@ -164,3 +166,18 @@ def close(action: Action) -> None:
     still_open = Intent.objects.filter(action=action, feed_head__isnull=False, feed_until=None)
     if still_open.exists():
         still_open.update(feed_until=stream.newest_id())
+
+
+def lock_of(action: Action) -> str:
+    """Held by the process that does its work."""
+    return f"action-{action.pk % LOCKS}"
+
+
+def close_abandoned() -> None:
+    """What a killed process left open, and nobody took up: what comes from now on is nobody's we know of."""
+    opened = Intent.objects.filter(feed_head__isnull=False, feed_until=None).values("action")
+    silent = Work.objects.filter(action__in=opened, updated_at__lt=datetime.now(UTC) - Work.SILENCE)
+    for work in silent.select_related("action"):
+        with only_one(lock_of(work.action)) as ours:
+            if ours:
+                close(work.action)

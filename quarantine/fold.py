@@ -24,6 +24,7 @@ class Batch:
     items: dict[Mxc, MediaItem]
     known_feed_ids: set[tuple[int, int]]
     intents: list[Intent]
+    fulfilled: set[tuple[int, Mxc]] = field(default_factory=set)  # what an action did already, by its id
     changes: list[Change] = field(default_factory=list)
     touched: set[Mxc] = field(default_factory=set)
     repeated: int = 0
@@ -57,11 +58,13 @@ def record(batch: Batch, entry: Entry) -> None:
     ledger, item = batch.ledger, batch.items.get(entry.mxc)
     ledger.head += 1
     count(ledger, entry, 1 if entry.quarantined else -1)
-    change = to_change(entry, ledger=ledger, intent=intent_of(batch.intents, entry), seen_at=seen_at(batch, entry))
+    change = to_change(entry, ledger=ledger, intent=intent_of(batch, entry), seen_at=seen_at(batch, entry))
     if item is not None:  # its row may be gone; what it held is not forgotten
         change.sha256 = change.sha256 or item.sha256
         change.uploader = change.uploader or item.uploader
     batch.changes.append(change)
+    if change.action_id is not None:
+        batch.fulfilled.add((change.action_id, entry.mxc))
     if entry.feed_id is not None:
         batch.known_feed_ids.add((entry.feed_generation or 0, entry.feed_id))
     touch(batch, entry, stream_id=ledger.head)
@@ -101,12 +104,14 @@ def touch(batch: Batch, entry: Entry, *, stream_id: int) -> None:
     batch.touched.add(entry.mxc)
 
 
-def intent_of(intents: list[Intent], entry: Entry) -> Intent | None:
-    """The intent this feed row fulfils, whoever reads it first."""
+def intent_of(batch: Batch, entry: Entry) -> Intent | None:
+    """The intent this feed row fulfils, whoever reads it first. An action changes each media item once."""
     if entry.feed_id is None or entry.deleted:
         return None
     verb = Verb.QUARANTINE if entry.quarantined else Verb.RELEASE
-    for intent in intents:
+    for intent in batch.intents:
+        if (intent.action_id, entry.mxc) in batch.fulfilled:
+            continue
         same_media = (intent.origin, intent.media_id) == (entry.mxc.origin, entry.mxc.media_id)
         same_hash = intent.sha256 is not None and intent.sha256 == entry.sha256
         ours = not entry.quarantined or entry.quarantined_by == intent.matrix_user

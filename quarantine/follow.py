@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from django.db import InterfaceError, InternalError, OperationalError, connection, connections
 
 from quarantine import feed, ledger
+from quarantine.actions import close_abandoned
 from quarantine.homeserver import feed as stream
 from quarantine.homeserver.feed import Reader
 from quarantine.homeserver.media import HomeserverAwayError
@@ -57,7 +58,7 @@ class Follower:
     failures: int = 0
     away: str = ""  # the database being waited for
     role: str = ""  # what was last said of it: following or standing by
-    checked: bool = False  # that this is the homeserver it is said to be
+    checked: bool = False  # that this is the homeserver it is said to be, and that nobody dead has a claim on its feed
     also: Callable[[], None] = lambda: None  # called each turn
 
     def step(self) -> feed.Caught:
@@ -66,6 +67,7 @@ class Follower:
         connections[ALIAS].close_if_unusable_or_obsolete()
         if not self.checked:
             feed.check_homeserver_name()
+            close_abandoned()
             self.checked = True
         try:
             caught = feed.catch_up(self.reader)

@@ -159,12 +159,14 @@ def clock() -> datetime:
 
 def prepare(ledger: Ledger, entries: list[Entry]) -> Batch:
     """Read, in bounded statements, everything the entries will be compared with."""
+    intents = fetch_intents(entries)
     return Batch(
         ledger=ledger,
         now=clock(),
         items=fetch_items([entry.mxc for entry in entries]),
         known_feed_ids=fetch_feed_ids(entries),
-        intents=fetch_intents(entries),
+        intents=intents,
+        fulfilled=fetch_fulfilled(intents, entries),
     )
 
 
@@ -203,6 +205,15 @@ def fetch_intents(entries: list[Entry]) -> list[Intent]:
     media_ids = [entry.mxc.media_id for entry in entries]
     concerned = (under_way | answered).filter(Q(media_id__in=media_ids) | Q(sha256__in=hashes))
     return list(concerned.select_related("action__staff").order_by("pk"))
+
+
+def fetch_fulfilled(intents: list[Intent], entries: list[Entry]) -> set[tuple[int, Mxc]]:
+    """Which of the entries' media these intents' actions have changed already."""
+    if not intents:
+        return set()
+    concerned = Change.objects.filter(media_id__in={entry.mxc.media_id for entry in entries})
+    done = concerned.filter(action__in={intent.action_id for intent in intents})
+    return {(change.action_id or 0, change.mxc) for change in done.only("origin", "media_id", "action_id")}
 
 
 def write[Row: (Change, MediaItem)](rows: list[Row], save: Callable[[list[Row]], object]) -> None:

@@ -1,8 +1,8 @@
 """Doing what an action asks for, through the homeserver, and stating what is then true.
 
-Each media item is judged by the homeserver's row just before its call, committed as called with the
-feed's end, called, and judged again after the feed was read. So whoever takes up the work of a
-process that was killed repeats nothing and misses nothing. The `200 {}` of a call says nothing.
+Each media item is judged by the homeserver's row before its call, committed as called with the feed's
+end, called, and judged again after the feed was read. So whoever takes up the work of a process that
+was killed repeats nothing and misses nothing. The `200 {}` of a call says nothing.
 
 One batch at a time, whichever process does it: of two actions on the same media the second then
 finds it done, instead of leaving two rows in the feed that nobody can tell apart. The homeserver
@@ -60,6 +60,7 @@ class Performer:
     rest: float = 0.0
     turn: int | None = None  # batches, at most
     follower: Follower = field(init=False)
+    calling: float = field(default=0.0, init=False)  # seconds the homeserver worked for the batch under way
 
     def __post_init__(self) -> None:
         self.follower = Follower(self.stop)
@@ -75,11 +76,12 @@ class Performer:
         for _ in range(self.turn) if self.turn else count():
             if self.halted():
                 return
-            began = time.monotonic()
+            began, self.calling = time.monotonic(), 0.0
             if not self.batch():
                 self.end(Work.Status.FINISHED)
                 return
-            self.stop.wait((time.monotonic() - began) * self.rest)
+            rested = time.monotonic() - began - self.calling  # while our own work was done
+            self.stop.wait(max(0.0, self.calling * self.rest - rested))
 
     def batch(self) -> bool:
         """Do the next few; whether there are more."""
@@ -101,7 +103,12 @@ class Performer:
             return
         rows = media.read([intent.mxc for intent in called])
         self.follower.reach(stream.newest_id())
-        undone = [intent for intent in called if judge(rows.get(intent.mxc), self.verb) is Fate.CHANGED]
+        ours, _ = self.recorded(called)  # was done, whatever somebody did since
+        undone = [
+            intent
+            for intent in called
+            if judge(rows.get(intent.mxc), self.verb) is Fate.CHANGED and intent.mxc not in ours
+        ]
         self.settle([intent for intent in called if intent not in undone], rows)
         for intent in undone:
             intent.fate = Fate.PENDING
@@ -127,7 +134,8 @@ class Performer:
         rows = media.read([intent.mxc for intent in intents])
         due = [intent for intent in intents if judge(rows.get(intent.mxc), self.verb) is Fate.CHANGED]
         if due:
-            self.announce(due, rows)
+            for intent in due:
+                intent.sha256 = known_hash(rows[intent.mxc])
             try:
                 self.call(due)
             except HomeserverError:
@@ -137,18 +145,6 @@ class Performer:
         self.follower.reach(stream.newest_id())
         if not self.stop.is_set():  # else somebody recovers, who has the time to
             self.settle(intents, rows)
-
-    def announce(self, due: list[Intent], rows: dict[Mxc, Media]) -> None:
-        """Commit what is about to be called, and from where on the feed's rows are this action's."""
-        head, generation = stream.newest_id(), ledger.current().feed_generation
-        for intent in due:
-            # One that is open still was announced by a killed process, or its call failed: it may have been done.
-            still_open = intent.feed_head is not None and intent.feed_until is None
-            if not still_open or intent.feed_generation != generation:
-                intent.feed_head, intent.feed_until, intent.feed_generation = head, None, generation
-            intent.fate, intent.matrix_user = Fate.CALLED, self.homeserver.user_id
-            intent.sha256 = known_hash(rows[intent.mxc])
-        Intent.objects.bulk_update(due, ["fate", "feed_head", "feed_until", "feed_generation", "matrix_user", "sha256"])
 
     def call(self, due: list[Intent]) -> None:
         """One call for each file: the homeserver follows its sha256 to all copies."""
@@ -161,20 +157,43 @@ class Performer:
             if intent.sha256 in followed:
                 continue
             try:
-                self.calls[self.verb](intent.mxc)
-            except UnknownMediaError:
-                continue  # gone meanwhile; the look afterwards says so
+                self.call_one(intent)
             except TroubleError as error:  # one bad item must not hold up the others
                 trouble, intent.error = error, str(error)
-            except HomeserverError as error:
-                if error.retry or error.fatal:
-                    raise
-                intent.error = str(error)
             else:
-                answered = True
-                followed |= {intent.sha256} - {None} if self.verb in WANTED else set()
+                answered = answered or not intent.error
+                followed |= {intent.sha256} - {None} if self.verb in WANTED and not intent.error else set()
         if trouble is not None and not answered:
             raise trouble
+
+    def call_one(self, intent: Intent) -> None:
+        """Announced before, and its window closed at once when it is answered: what others do while the next
+        items have their turn is theirs, and a killed process leaves one window open at most.
+        """
+        self.announce(intent)
+        began = time.monotonic()
+        try:
+            self.calls[self.verb](intent.mxc)
+        except UnknownMediaError:
+            pass  # gone meanwhile; the look afterwards says so
+        except HomeserverError as error:
+            if error.retry or error.fatal:
+                raise
+            intent.error = str(error)
+        finally:
+            self.calling += time.monotonic() - began
+        intent.feed_until = stream.newest_id()
+        intent.save(update_fields=["feed_until", "error"])
+
+    def announce(self, intent: Intent) -> None:
+        """Commit what is about to be called, and from where on the feed's rows are this action's."""
+        generation = ledger.current().feed_generation
+        # One that is open still was announced by a killed process, or its call failed: it may have been done.
+        still_open = intent.feed_head is not None and intent.feed_until is None
+        if not still_open or intent.feed_generation != generation:
+            intent.feed_head, intent.feed_until, intent.feed_generation = stream.newest_id(), None, generation
+        intent.fate, intent.matrix_user = Fate.CALLED, self.homeserver.user_id
+        intent.save(update_fields=["fate", "feed_head", "feed_until", "feed_generation", "matrix_user", "sha256"])
 
     @property
     def calls(self) -> dict[Verb, Callable[[Mxc], None]]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from quarantine.actions import close
+from quarantine.actions import close, lock_of
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError, UnavailableError
 from quarantine.homeserver.media import HomeserverAwayError
@@ -20,10 +20,9 @@ from quarantine.performance import Performer
 logger = logging.getLogger(__name__)
 
 TURN = 10  # batches, then another action has its turn
-REST = 1.0  # of a batch's own time, for a homeserver that has other things to do
+REST = 1.0  # of the time the homeserver works for a batch: it has other things to do
 AT_ONCE = 20  # items that are not worth a wait for the process that follows
 AT_ONCE_SECONDS = 5.0  # nor is a homeserver that takes longer worth a wait for its page
-LOCKS = 64  # on SQLite each is a file
 LONGEST_PAUSE = 30.0  # seconds
 LOOK_EVERY = 0.5
 UNDER_WAY = (Work.Status.WAITING, Work.Status.RUNNING)
@@ -36,7 +35,7 @@ def attempt(action: Action, *, stop: threading.Event, rest: float = 0.0, turn: i
 
     Does nothing if another process is at it.
     """
-    with only_one(f"action-{action.pk % LOCKS}") as ours:
+    with only_one(lock_of(action)) as ours:
         work = Work.objects.get(action=action)
         if not ours or work.status not in UNDER_WAY:
             return None

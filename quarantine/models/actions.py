@@ -86,6 +86,8 @@ class Action(models.Model):
 class Work(models.Model):
     """How far an action has got, and what came of it."""
 
+    SILENCE = timedelta(minutes=2)  # of a process that lives; and no call takes the homeserver longer
+
     class Status(models.TextChoices):
         WAITING = "waiting", "Waiting to start"  # for the process that follows
         RUNNING = "running", "Running"
@@ -131,7 +133,7 @@ class Work(models.Model):
 
     def is_silent(self, now: datetime) -> bool:
         """Whether it claims to run but has not been heard of: its process was killed. It is taken up again."""
-        return self.status == Work.Status.RUNNING and now - self.updated_at > timedelta(minutes=2)
+        return self.status == Work.Status.RUNNING and now - self.updated_at > self.SILENCE
 
 
 class Fate(models.TextChoices):
