@@ -27,6 +27,10 @@ class ActionError(Exception):
     """This can't be done as asked; the text is a sentence for whoever asked."""
 
 
+class ReasonError(ActionError):
+    """The reason won't do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What came of an action, in media items. `copies` are those changed without having been asked for."""
@@ -89,18 +93,18 @@ def started(submission: str, *, staff: Staff) -> Action | None:
 
 
 def check_reason(verb: Verb, *, category: str, reason: str) -> str:
-    """The note, fit to be stored. Raises ActionError where it or the category won't do."""
+    """The note, fit to be stored. Raises ReasonError where it or the category won't do."""
     if not Category.objects.filter(slug=category, retired=False).exists():
         offered = ", ".join(Category.objects.filter(retired=False).values_list("slug", flat=True))
         msg = f"Choose a category of reason. There are: {offered}."
-        raise ActionError(msg)
+        raise ReasonError(msg)
     note = UNSTORABLE.sub("\ufffd", reason).strip()
     if not note and verb in NEEDS_NOTE:
         msg = "Say why: whoever looks at this later should know the reason."
-        raise ActionError(msg)
+        raise ReasonError(msg)
     if len(note) > REASON_LENGTH:
         msg = f"The note is too long: at most {REASON_LENGTH:,} characters."
-        raise ActionError(msg)
+        raise ReasonError(msg)
     return note
 
 

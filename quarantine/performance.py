@@ -61,6 +61,8 @@ class Performer:
     turn: int | None = None  # batches, at most
     follower: Follower = field(init=False)
     calling: float = field(default=0.0, init=False)  # seconds the homeserver worked for the batch under way
+    generation: int = field(default=0, init=False)  # of the feed, and its newest id before the next call
+    newest: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.follower = Follower(self.stop)
@@ -151,6 +153,7 @@ class Performer:
         followed: set[str | None] = set()
         trouble: TroubleError | None = None
         answered = False
+        self.generation, self.newest = ledger.current().feed_generation, stream.newest_id()
         for intent in due:
             if self.stop.is_set():
                 return
@@ -182,16 +185,15 @@ class Performer:
             intent.error = str(error)
         finally:
             self.calling += time.monotonic() - began
-        intent.feed_until = stream.newest_id()
+        intent.feed_until = self.newest = stream.newest_id()
         intent.save(update_fields=["feed_until", "error"])
 
     def announce(self, intent: Intent) -> None:
         """Commit what is about to be called, and from where on the feed's rows are this action's."""
-        generation = ledger.current().feed_generation
         # One that is open still was announced by a killed process, or its call failed: it may have been done.
         still_open = intent.feed_head is not None and intent.feed_until is None
-        if not still_open or intent.feed_generation != generation:
-            intent.feed_head, intent.feed_until, intent.feed_generation = stream.newest_id(), None, generation
+        if not still_open or intent.feed_generation != self.generation:
+            intent.feed_head, intent.feed_until, intent.feed_generation = self.newest, None, self.generation
         intent.fate, intent.matrix_user = Fate.CALLED, self.homeserver.user_id
         intent.save(update_fields=["fate", "feed_head", "feed_until", "feed_generation", "matrix_user", "sha256"])
 

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError, connections
 
 from quarantine import actions
-from quarantine.actions import ActionError, Outcome
+from quarantine.actions import ActionError, Outcome, ReasonError
 from quarantine.aims import Aim, AimError
 from quarantine.fold import LedgerError
 from quarantine.homeserver.connect import gateway
@@ -21,15 +21,16 @@ from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.management.commands.follow import stop_on_signals
 from quarantine.management.progress import reporting
-from quarantine.models import Action, Fate, Staff, Verb, Work
+from quarantine.models import Action, Fate, Role, Staff, Verb, Work
 from quarantine.plans import Plan, PlanError, plan
 from quarantine.preparation import require_prepared
-from quarantine.staff import NotAllowedError, StaffError, account_of_terminal, find
-from quarantine.worker import UNDER_WAY, attempt
+from quarantine.staff import NotAllowedError, StaffError, account_of_terminal, find, require
+from quarantine.worker import REST, UNDER_WAY, attempt
 
 INTERRUPTED = 130
 RETRY_EVERY = 2.0  # seconds, while the homeserver is away
 REPORT_EVERY = 0.5
+WRONGLY_ASKED = (AimError, ReasonError, StaffError)
 REFUSED = (AimError, PlanError, ActionError, NotAllowedError, StaffError, LedgerError, HomeserverError)
 
 
@@ -61,8 +62,13 @@ class ActingCommand(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             action = self.begin(options)
+        except KeyboardInterrupt as error:
+            self.stdout.write("")
+            self.stdout.write("Nothing was done.")
+            raise SystemExit(INTERRUPTED) from error
         except REFUSED as error:
-            raise CommandError(f"{error} Nothing was done.") from error
+            wrong = isinstance(error, WRONGLY_ASKED)
+            raise CommandError(f"{error} Nothing was done.", returncode=2 if wrong else 1) from error
         except (HomeserverAwayError, DatabaseError, InterfaceError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise CommandError(f"A database can't be read: {reason}. Nothing was done.") from error
@@ -77,15 +83,18 @@ class ActingCommand(BaseCommand):
     def begin(self, options: dict[str, Any]) -> Action | None:
         """Show the plan and record the action; None where nothing shall be done."""
         require_prepared()
+        staff = staff_of(options)
+        require(staff, Role.MODERATOR)
+        if not options["dry_run"]:
+            actions.check_reason(self.verb, category=options["category"], reason=options["reason"])
         shown = plan(verb=self.verb, aim=aim_of(options), homeserver=gateway())
         self.show(shown)
         if options["dry_run"]:
             self.finish(options, {"dry_run": True, "asked": len(shown.items), "would_change": shown.affected})
             return None
-        if shown.affected:  # before anybody is asked
-            actions.check_reason(self.verb, category=options["category"], reason=options["reason"])
+        if shown.affected:
             self.confirm(shown, options)
-        return actions.start(shown, staff=staff_of(options), category=options["category"], reason=options["reason"])
+        return actions.start(shown, staff=staff, category=options["category"], reason=options["reason"])
 
     def show(self, shown: Plan) -> None:
         copies = f", and {len(shown.copies):,} more with the same file" if shown.copies else ""
@@ -105,20 +114,21 @@ class ActingCommand(BaseCommand):
             self.stdout.write("There is more than one action takes: run this again afterwards for the rest.")
 
     def confirm(self, shown: Plan, options: dict[str, Any]) -> None:
+        """Go on only if somebody wants it; exits with 1 where they don't, with 2 where nobody can be asked."""
         if options["yes"]:
             return
         if not sys.stdin.isatty() or options["from_file"] == "-":
             msg = "Nobody can be asked here: add --yes to do it, or --dry-run to see the plan alone."
             raise CommandError(msg, returncode=2)
+        items = "media item" if shown.affected == 1 else "media items"
         try:
-            answer = input(f"{shown.verb.label} {shown.affected:,} media items? [y/N] ")
-        except (KeyboardInterrupt, EOFError) as error:
+            answer = input(f"{shown.verb.label} {shown.affected:,} {items}? [y/N] ")
+        except EOFError:
+            answer = ""
             self.stdout.write("")
-            msg = "Nothing was done."
-            raise CommandError(msg, returncode=INTERRUPTED) from error
         if answer.strip().lower() not in {"y", "yes"}:
-            msg = "Nothing was done."
-            raise CommandError(msg)
+            self.stdout.write("Nothing was done.")
+            raise SystemExit(1)
 
     def perform(self, action: Action, options: dict[str, Any]) -> None:
         """Until it is over, in this process; a homeserver that is away is waited for."""
@@ -133,11 +143,12 @@ class ActingCommand(BaseCommand):
                 worker.result()
             finally:
                 stop.set()
-        if goes_on(action):
+        interrupted = goes_on(action)
+        if interrupted:
             actions.pause(action, staff=action.staff)
-        self.tell(action, options)
+        self.tell(action, options, interrupted=interrupted)
 
-    def tell(self, action: Action, options: dict[str, Any]) -> None:
+    def tell(self, action: Action, options: dict[str, Any], *, interrupted: bool) -> None:
         """What came of it; the exit code says whether all of it did."""
         work = Work.objects.get(action=action)
         told = Outcome(**work.outcome)
@@ -146,7 +157,8 @@ class ActingCommand(BaseCommand):
         if work.status == Work.Status.STOPPED:
             raise CommandError(f"{work.message} {self.resume_at(action)}")
         if not work.over:
-            raise CommandError(f"Interrupted. {self.resume_at(action)}", returncode=INTERRUPTED)
+            how = "Paused by somebody" if work.status == Work.Status.PAUSED and not interrupted else "Interrupted"
+            raise CommandError(f"{how}. {self.resume_at(action)}", returncode=INTERRUPTED)
         if told.failed or told.left or work.status == Work.Status.CANCELLED:
             raise SystemExit(1)
 
@@ -162,7 +174,7 @@ def keep_at_it(action: Action, stop: threading.Event) -> None:
     """Until it is over or somebody wants a stop; also while another process, such as the follower, does it."""
     try:
         while not stop.is_set():
-            after = attempt(action, stop=stop)
+            after = attempt(action, stop=stop, rest=REST)
             if not goes_on(action):
                 return
             stop.wait(max(RETRY_EVERY, after or 0.0))
@@ -176,24 +188,28 @@ def goes_on(action: Action) -> bool:
 
 
 def aim_of(options: dict[str, Any]) -> Aim:
-    return Aim.read(
+    aim = Aim.read(
         lines=[*options["media"], *lines_of(options["from_file"])],
         users=options["user"],
         rooms=options["room"],
         origins=options["origin"],
         hashes=options["sha256"],
     )
+    if not aim.size:
+        msg = "Nothing was chosen: name media, or a --user, --room, --origin, --sha256 or --from-file."
+        raise AimError(msg)
+    return aim
 
 
 def lines_of(file: str | None) -> list[str]:
     if file is None:
         return []
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         msg = f"--from-file {file} can't be read as text: {error}."
         raise CommandError(msg, returncode=2) from error
-    return text.splitlines()
+    return text.removeprefix("\ufeff").splitlines()
 
 
 def staff_of(options: dict[str, Any]) -> Staff:
