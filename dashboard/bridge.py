@@ -21,6 +21,7 @@ from dashboard.wsgi import application
 
 THREADS = 8  # as many requests at once; each thread holds a database connection
 BODY_TIMEOUT = 30  # seconds in which the whole body must have come
+MOST_DROPPED = 32 * 1024 * 1024  # bytes
 CHUNKS_AHEAD = 64  # a thread may write so much before it waits for a slow client
 
 # The casts: a2wsgi and uvicorn each have their own types for what ASGI leaves to dictionaries.
@@ -40,7 +41,7 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
         async with asyncio.timeout(BODY_TIMEOUT):
             body = await read_body(receive)
     except TooLargeError:
-        await respond(send, status=HTTPStatus(413), text="Too large.")
+        await pages(too_large(scope), replay(b"", receive), send)  # Django says so before it looks for a body
     except TimeoutError:
         await respond(send, status=HTTPStatus.REQUEST_TIMEOUT, text="Too slow.")
     except GoneError:
@@ -50,17 +51,27 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def read_body(receive: Receive) -> bytes:
-    body = bytearray()
-    more = True
-    while more:
+    """The rest of one that is too large is read and dropped, within reason: browsers listen only once they have sent all."""
+    body, read, more = bytearray(), 0, True
+    while more and read <= MOST_DROPPED:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise GoneError
-        body += message.get("body", b"")
+        some = message.get("body", b"")
+        read += len(some)
+        if read <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            body += some
         more = message.get("more_body", False)
-        if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            raise TooLargeError
+    if read > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        raise TooLargeError
     return bytes(body)
+
+
+def too_large(scope: Scope) -> Scope:
+    """The same request, of a length that is refused."""
+    kept = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
+    length = str(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1).encode()
+    return tidy({**scope, "headers": [*kept, (b"content-length", length)]})
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

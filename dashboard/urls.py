@@ -80,3 +80,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/sessions/end-others/", end_others, name="session-end-others"),
     path("account/sessions/<int:number>/end/", end_session, name="session-end"),
 ]
+
+handler400 = "dashboard.views.system.bad_request"
