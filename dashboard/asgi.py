@@ -56,7 +56,7 @@ async def changes(scope: Scope, receive: Receive, send: Send) -> None:
 
 ROUTES: dict[str, Application] = {"/changes/live": live, "/healthz": healthz}
 ROUTES["/_synapse/admin/v1/media/quarantine_changes"] = measured(changes, "changes")
-ROUTES |= {f"/changes.{form}": measured(export, "export") for form in CONTENT_TYPES}
+ROUTES |= {f"/{what}.{form}": measured(export, "export") for what in ("changes", "actions") for form in CONTENT_TYPES}
 DOWNLOADS = "/_matrix/client/v1/media/download/"
 measured_download, measured_page = measured(download, "download"), measured(bridge, "page")
 

@@ -8,18 +8,18 @@ from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.db import IntegrityError
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from dashboard.action_exports import MOST, written
+from dashboard.action_exports import ActionExport
 from dashboard.action_filters import ActionFilter
-from dashboard.exports import CONTENT_TYPES
+from dashboard.admission import admission
 from dashboard.http import render_page
 from dashboard.intake import Request
 from dashboard.views.account import StaffRequest
-from dashboard.views.exports import problem
+from dashboard.views.exports import ExportOpening, problem
 from quarantine import actions
 from quarantine.actions import ActionError, Outcome
 from quarantine.aims import AimError
@@ -176,17 +176,15 @@ def action_list(request: StaffRequest) -> HttpResponse:
 
 
 @require_safe
-def action_export(request: StaffRequest, form: str) -> HttpResponse:
-    """The newest actions that match, as a file."""
-    require(request.user, Role.VIEWER)
+def action_export(request: StaffRequest, form: str) -> HttpResponseBase:
+    """All actions that match, as a file."""
+    admitted = admission(request)
+    if admitted is None:
+        return problem("M_FORBIDDEN", "Your account may not read this.", HTTPStatus.FORBIDDEN)
     filters = ActionFilter(request.GET, queryset=Action.objects.all())
     if not filters.is_valid():
         return problem("M_INVALID_PARAM", " ".join(filters.problems), HTTPStatus.BAD_REQUEST)
-    found = list(filters.found()[: MOST + 1])
-    next_cursor = found[MOST - 1].pk if len(found) > MOST else None
-    response = HttpResponse(written(found[:MOST], form, next_cursor=next_cursor), content_type=CONTENT_TYPES[form])
-    response.headers["Content-Disposition"] = f'attachment; filename="quarantine-actions.{form}"'
-    return response
+    return ExportOpening(ActionExport(filters=filters, form=form), name="quarantine-actions", admission=admitted)
 
 
 def choices_of(filters: ActionFilter) -> dict[str, tuple[str, list[tuple[str, str]]]]:

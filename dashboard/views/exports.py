@@ -5,6 +5,7 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
+from dashboard.action_exports import ActionExport
 from dashboard.admission import Admission, admission, still_admitted
 from dashboard.exports import CONTENT_TYPES, Export, ExportFilter
 from quarantine import ledger
@@ -14,11 +15,10 @@ from quarantine.models import Change
 class ExportOpening(StreamingHttpResponse):
     """An export that may begin. Under the ASGI composition its chunks are sent natively, under plain WSGI as they are."""
 
-    def __init__(self, export: Export, *, admission: Admission) -> None:
+    def __init__(self, export: Export | ActionExport, *, name: str, admission: Admission) -> None:
         self.chunks = export.chunks()
         super().__init__(self.chunks, content_type=CONTENT_TYPES[export.form])
-        self.headers["Content-Disposition"] = f'attachment; filename="quarantine-changes.{export.form}"'
-        self.headers["X-Ledger-Head"] = str(export.head)
+        self.headers["Content-Disposition"] = f'attachment; filename="{name}.{export.form}"'
         self.headers["X-Accel-Buffering"] = "no"
         self.admission = admission
 
@@ -35,7 +35,10 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
     filters = ExportFilter(request.GET, queryset=Change.objects.all())
     if not filters.is_valid():
         return problem("M_INVALID_PARAM", " ".join(filters.problems), HTTPStatus.BAD_REQUEST)
-    return ExportOpening(Export(filters=filters, form=form, head=ledger.current().head), admission=admitted)
+    asked = Export(filters=filters, form=form, head=ledger.current().head)
+    opening = ExportOpening(asked, name="quarantine-changes", admission=admitted)
+    opening.headers["X-Ledger-Head"] = str(asked.head)
+    return opening
 
 
 def problem(errcode: str, error: str, status: int) -> HttpResponse:

@@ -40,6 +40,15 @@ def decide(client, page, **fields):
     return client.post(page.request["PATH_INFO"], hidden | answer | fields, follow=True)
 
 
+def exported(client, form, **filters):
+    """The chunks it came in."""
+    return list(client.get(f"/actions.{form}", filters).streaming_content)
+
+
+def told(client, form, **filters):
+    return b"".join(exported(client, form, **filters)).decode()
+
+
 def test_planned_decided_told_and_undone(moderator, media, home):
     page = moderator.get(NEW, {"verb": "quarantine", "media": str(media)})
     assert "Quarantine 1 media item?" in page.text
@@ -115,6 +124,18 @@ def test_what_makes_no_sense_is_said_and_stays_on_screen(moderator):
     assert moderator.post(NEW, {"verb": "destroy", "list": "mxc://a.example/b"}).status_code == 422
 
 
+def test_more_than_a_form_takes_is_refused_in_a_sentence(moderator, media):
+    line = f"{media}\n"
+    too_long = {"verb": "quarantine", "list": line * (1024 * 1024 // len(line))}
+    too_many = {"verb": "quarantine", "media": [str(media)] * 1000}
+
+    answers = [moderator.post(NEW, fields, HTTP_REFERER=NEW) for fields in (too_long, too_many)]
+
+    assert [answer.status_code for answer in answers] == [413, 413]
+    assert all("Nothing was done" in answer.text and "1.0\xa0MB" in answer.text for answer in answers)
+    assert not Action.objects.exists()
+
+
 def test_a_dashboard_that_only_watches_says_so(moderator, media, monkeypatch):
     def watch_only():
         msg = "This dashboard only watches"
@@ -161,16 +182,30 @@ def test_the_list_is_filtered_and_exported(moderator, home):
     make_action(reason="other", category="other")
 
     page = moderator.get("/actions/", {"category": "spam", "by": "tom"})
-    exported = moderator.get("/actions.csv", {"category": "spam"})
-    told = json.loads(moderator.get("/actions.json", {"by": "-tom"}).content)
+    lines = told(moderator, "csv", category="spam").splitlines()
+    others = json.loads(told(moderator, "json", by="-tom"))
 
     assert [one.action for one in page.context["actions"]] == [spam]
-    header, line = exported.text.splitlines()
+    header, line = lines
     assert header.startswith("action,verb,cause,target,category,reason,staff")
     assert "'=1+1" in line  # a spreadsheet shows it instead of calculating it
-    assert [one["reason"] for one in told["actions"]] == ["other"]
+    assert [one["reason"] for one in others["actions"]] == ["other"]
     assert moderator.get("/actions/", {"verb": "banana"}).status_code == 422
     assert moderator.get("/actions.json", {"banana": "1"}).status_code == 400
+
+
+def test_all_actions_are_exported_a_page_at_a_time(moderator, home, monkeypatch):
+    monkeypatch.setattr("dashboard.action_exports.PAGE", 2)
+    numbers = [make_action(reason="two\nlines").pk for _ in range(5)]
+
+    chunks = exported(moderator, "ndjson")
+    whole = json.loads(told(moderator, "json"))
+
+    assert [chunk.count(b"\n") for chunk in chunks] == [2, 2, 1]
+    assert [json.loads(line) for chunk in chunks for line in chunk.splitlines()] == whole["actions"]
+    assert [one["action"] for one in whole["actions"]] == numbers[::-1]
+    assert told(moderator, "csv").count('"two\nlines"') == 5
+    assert json.loads(told(moderator, "json", category="nothing")) == {"actions": []}
 
 
 def test_files_that_are_back_lead_to_their_plan(moderator, media, home):
