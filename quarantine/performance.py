@@ -84,6 +84,8 @@ class Performer:
                 return
             rested = time.monotonic() - began - self.calling  # while our own work was done
             self.stop.wait(max(0.0, self.calling * self.rest - rested))
+        if not self.halted():
+            self.note(status=Work.Status.WAITING)
 
     def batch(self) -> bool:
         """Do the next few; whether there are more."""

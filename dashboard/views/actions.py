@@ -80,7 +80,7 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
     context = {
         "submission": secrets.token_urlsafe(),
         "plan": shown,
-        "left_out": [(fate, fate.label, len(shown.of_fate(fate))) for fate in LEFT_OUT if shown.of_fate(fate)],
+        "left_out": [(fate, label_of(fate), len(shown.of_fate(fate))) for fate in LEFT_OUT if shown.of_fate(fate)],
         "hidden": hidden,
         "listed": shown.items[:SHOWN],
         "unlisted": max(0, len(shown.items) - SHOWN),
@@ -92,6 +92,10 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
     }
     status = HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK
     return render_page(request, "dashboard/action_plan.html", context, status=status)
+
+
+def label_of(fate: Fate) -> str:
+    return "Left alone" if fate is Fate.LEFT else fate.label
 
 
 def decided(request: StaffRequest, shown: Plan) -> Action:
@@ -123,6 +127,8 @@ def refused(request: StaffRequest, why: str, data: QueryDict, status: HTTPStatus
         "problem": why,
         "verb": Verb(verb) if verb in Verb.values else None,
         "lines": data.get("list", ""),
+        "origin": data.get("origin", ""),
+        "room": data.get("room", ""),
         "asked": status != HTTPStatus.OK,
     }
     return render_page(request, "dashboard/action_new.html", context, status=status)

@@ -179,6 +179,7 @@ def test_a_large_action_lets_others_have_their_turn(home, moderator, monkeypatch
     worker.thread.join()
 
     assert (Work.objects.get(action=large).done, status(small)) == (BATCH, Work.Status.FINISHED)
+    assert status(large) == Work.Status.WAITING  # nobody is at it, so that pausing it takes no process
 
 
 def test_what_nobody_foresaw_stops_one_action_alone(home, moderator, monkeypatch):
