@@ -17,7 +17,7 @@ from quarantine.homeserver.gateway import Homeserver
 from quarantine.homeserver.media import Media
 from quarantine.ledger import fetch_items
 from quarantine.models import Action, Cause, Change, Fate, Intent, Verb, Work
-from quarantine.mxc import Mxc
+from quarantine.mxc import Mxc, shown
 
 MOST_ITEMS = 50_000
 MOST_COPIES = 50_000
@@ -95,7 +95,8 @@ def plan(*, verb: Verb, aim: Aim, homeserver: Homeserver) -> Plan:
     if not aim.size:
         msg = "Nothing was chosen. Select media, or paste addresses, hashes or user ids."
         raise PlanError(msg)
-    rows = resolve(aim, verb, homeserver)
+    rooms = {room: homeserver.room_media(room) for room in aim.rooms}
+    rows = resolve(aim, verb, posted=rooms.values())
     refuse_protection_of_remote(verb, rows.values())
     items = [to_item(mxc, row, verb) for mxc, row in rows.items()]
     more = len(items) > MOST_ITEMS
@@ -109,7 +110,7 @@ def plan(*, verb: Verb, aim: Aim, homeserver: Homeserver) -> Plan:
         copies=[row for row in copies if judge(row, verb) is Fate.CHANGED],
         protected_copies=sum(judge(row, verb) is Fate.PROTECTED for row in copies),
         more=more or len(copies) > MOST_COPIES,
-        hints=[*spelling_hints(items), *nothing_found(aim)][:MOST_HINTS],
+        hints=[*spelling_hints(items), *nothing_found(aim), *map(nothing_posted, silent(rooms))][:MOST_HINTS],
     )
 
 
@@ -130,9 +131,9 @@ def judge(row: Media | None, verb: Verb) -> Fate:
     return Fate.PROTECTED if verb is Verb.QUARANTINE and row.protected else Fate.CHANGED
 
 
-def resolve(aim: Aim, verb: Verb, homeserver: Homeserver) -> dict[Mxc, Media | None]:
-    """Every media item aimed at, with its row; those named one by one also where there is none."""
-    named = [*aim.media, *(mxc for room in aim.rooms for mxc in homeserver.room_media(room))]
+def resolve(aim: Aim, verb: Verb, *, posted: Iterable[list[Mxc]]) -> dict[Mxc, Media | None]:
+    """Every media item aimed at, with its row; those named one by one, or posted in a room, also where there is none."""
+    named = [*aim.media, *(mxc for media_of_room in posted for mxc in media_of_room)]
     found = media.read(named)
     rows: dict[Mxc, Media | None] = {mxc: found.get(mxc) for mxc in named}
     swept = [row for row in sweep(aim, verb) if judge(row, verb) is not Fate.ALREADY]
@@ -152,6 +153,16 @@ def nothing_found(aim: Aim) -> list[str]:
         *(f"{user} has uploaded nothing here.{meant(user, media.uploaded_by)}" for user in users),
         *(f"Nothing of {origin} is cached here.{meant(origin, media.of_origin)}" for origin in origins),
     ]
+
+
+def silent(rooms: Mapping[str, list[Mxc]]) -> list[str]:
+    return [room for room, posted in rooms.items() if not posted]
+
+
+def nothing_posted(room: str) -> str:
+    return (
+        f"The homeserver knows of no media in {room}. It can't read an encrypted room, or one that nobody here is in."
+    )
 
 
 def meant(name: str, look: Callable[..., list[Media]]) -> str:
@@ -195,11 +206,16 @@ def refuse_protection_of_remote(verb: Verb, rows: Iterable[Media | None]) -> Non
 
 
 def spelling_hints(items: Iterable[Item]) -> list[str]:
-    """Server names in the wrong case: the homeserver would say "done" and do nothing."""
+    """Server names in the wrong case, or with look-alike letters: the homeserver would say "done" and do nothing."""
+    foreign = dict.fromkeys(
+        item.mxc.origin for item in items if item.fate is Fate.ABSENT and not item.mxc.origin.isascii()
+    )
+    lookalike = [f"{shown(name)} is not on this server, and holds letters that no server name has." for name in foreign]
     absent = [item.mxc for item in items if item.fate is Fate.ABSENT and item.mxc.origin != item.mxc.origin.lower()]
     meant = {mxc: Mxc(mxc.origin.lower(), mxc.media_id) for mxc in absent[: 10 * MOST_HINTS]}
     found = media.read(meant.values())
-    return [f"There is no {mxc}. Did you mean {right}?" for mxc, right in meant.items() if right in found][:MOST_HINTS]
+    case = [f"There is no {mxc}. Did you mean {right}?" for mxc, right in meant.items() if right in found]
+    return [*case, *lookalike][:MOST_HINTS]
 
 
 # --- Undoing ------------------------------------------------------------------------------

@@ -24,21 +24,25 @@ def test_the_plan_says_what_becomes_of_each(home):
     shielded, held = upload(home, "logo"), upload(home, "old")
     home.protect(shielded)
     home.quarantine(held)
-    typo = Mxc("Matrix.Example", first.media_id)
+    typo, lookalike = (Mxc(origin, first.media_id) for origin in ("Matrix.Example", "m\u0430trix.example"))
 
-    found = planned(home, Verb.QUARANTINE, first, shielded, held, typo)
+    found = planned(home, Verb.QUARANTINE, first, shielded, held, typo, lookalike)
 
     assert {item.mxc: item.fate for item in found.items} == {
         first: Fate.CHANGED,
         shielded: Fate.PROTECTED,
         held: Fate.ALREADY,
         typo: Fate.ABSENT,
+        lookalike: Fate.ABSENT,
     }
     assert {row.mxc for row in found.copies} == {copy, remote}
     assert found.affected == 3
     assert found.uploaders == ["@eve:matrix.example", "@mallory:matrix.example"]
     assert found.origins == [HOME, "spam.example"]
-    assert found.hints == [f"There is no {typo}. Did you mean {first}?"]
+    assert found.hints == [
+        f"There is no {typo}. Did you mean {first}?",
+        r"'m\u0430trix.example' is not on this server, and holds letters that no server name has.",
+    ]
 
 
 def test_a_plan_follows_users_rooms_hashes_and_servers(home):
@@ -54,6 +58,8 @@ def test_a_plan_follows_users_rooms_hashes_and_servers(home):
     assert names(hashes=(sha256,)) == {two}
     assert names(origins=("spam.example",)) == {far}
     assert names(rooms=("!r:matrix.example",)) == {far, further}
+    [hint] = planned(home, Verb.QUARANTINE, rooms=("!secret:matrix.example",)).hints
+    assert "no media in !secret:matrix.example. It can't read an encrypted room" in hint
 
 
 def test_what_cannot_be_planned_is_refused_in_a_sentence(home):
