@@ -30,6 +30,7 @@ from quarantine.worker import REST, UNDER_WAY, attempt
 INTERRUPTED = 130
 RETRY_EVERY = 2.0  # seconds, while the homeserver is away
 REPORT_EVERY = 0.5
+LONG = 1_000  # names; to look these up takes a second
 WRONGLY_ASKED = (AimError, ReasonError, StaffError)
 REFUSED = (AimError, PlanError, ActionError, NotAllowedError, StaffError, LedgerError, HomeserverError)
 
@@ -87,7 +88,10 @@ class ActingCommand(BaseCommand):
         require(staff, Role.MODERATOR)
         if not options["dry_run"]:
             actions.check_reason(self.verb, category=options["category"], reason=options["reason"])
-        shown = plan(verb=self.verb, aim=aim_of(options), homeserver=gateway())
+        aim = aim_of(options)
+        if aim.size > LONG:
+            self.stderr.write(f"Looking up {aim.size:,} names…")
+        shown = plan(verb=self.verb, aim=aim, homeserver=gateway())
         self.show(shown)
         if options["dry_run"]:
             self.finish(options, {"dry_run": True, "asked": len(shown.items), "would_change": shown.affected})
