@@ -216,7 +216,9 @@ class Performer:
             mxc = intent.mxc
             called = intent.feed_head is not None
             fate = judge(rows.get(mxc), self.verb)
-            if fate is Fate.CHANGED:  # it still would be
+            if fate is Fate.CHANGED and not called:  # the copy that stood for it was gone: it is asked for next
+                fate = Fate.PENDING
+            elif fate is Fate.CHANGED:  # it still would be
                 fate = Fate.FAILED if intent.error else Fate.LEFT
             elif fate is Fate.ALREADY and (mxc in ours or (called and mxc not in others)):
                 fate = Fate.CHANGED

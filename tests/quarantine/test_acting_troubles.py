@@ -146,6 +146,21 @@ def test_a_refused_copy_does_not_keep_the_other_from_being_asked_for(home, moder
     assert outcome(action).changed == 2  # the second call followed the hash to the first
 
 
+def test_a_copy_that_is_deleted_meanwhile_does_not_stand_for_the_other(home, moderator):
+    one, other = upload(home, "scam"), upload(home, "scam 2")
+    action = begin(home, Verb.QUARANTINE, one, other, staff=moderator)
+
+    class Deleting(SampleHomeserver):
+        def quarantine(self, mxc):
+            if mxc == one:
+                self.delete(one)
+            super().quarantine(mxc)
+
+    perform(action, Deleting(user_id=US))
+
+    assert outcome(action) == Outcome(asked=2, changed=1, absent=1)
+
+
 def test_a_page_does_not_wait_for_a_slow_homeserver(home, moderator, monkeypatch):
     media = [upload(home, f"m{one}") for one in range(5)]
     action = begin(home, Verb.QUARANTINE, *media, staff=moderator)
