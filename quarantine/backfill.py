@@ -8,22 +8,21 @@ what was released or deleted behind the feed's back.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import batched
 
 from django.db import DatabaseError, connections, transaction
-from django.db.models import QuerySet
 
 from quarantine import ledger, look
-from quarantine.entries import Entry
+from quarantine.entries import Entry, clean_mxc
 from quarantine.fold import LedgerError
 from quarantine.follow import Follower
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.homeserver.router import ALIAS
 from quarantine.ledger import Appended
-from quarantine.models import Ledger, Leg, MediaItem, OpenHole, Run, Source, State
+from quarantine.models import Ledger, Leg, MediaItem, OpenHole, Run, Source
 from quarantine.mxc import Mxc
 from quarantine.walk import Pace, Walker, Window
 
@@ -198,12 +197,12 @@ class Job:
     def confirm(self, leg: Leg, windows: list[Window]) -> None:
         """Record what these windows saw that the ledger lacks and that is still so. The leg moves with the last of it."""
         keys = [key for window in windows for key in window.keys]
-        held = look.held_as_quarantined(keys)
         again = leg.passes > 1  # what a further pass sees again was counted by the first
         scanned = sum(window.scanned for window in windows)
         parts = list(batched(keys, BATCH)) or [()]
         for number, part in enumerate(parts, start=1):
-            lacking = [key for key in part if key not in held]
+            items = ledger.fetch_items(clean_mxc(key) for key in part)
+            lacking = [key for key in part if look.differs(items.get(clean_mxc(key)), quarantined=True)]
             last = number == len(parts)
             cursor = LegCursor(
                 leg,
@@ -212,27 +211,27 @@ class Job:
                 found=len(lacking) if again else len(part),
                 already=0 if again else len(part) - len(lacking),
             )
-            self.take(self.look_again(lacking), cursor)
+            self.take(self.look_again(lacking, items), cursor)
 
     def walk_held(self, leg: Leg) -> None:
         """The other direction: everything the ledger holds as quarantined, by position, up to the head at the start."""
         leg.end = leg.end or ledger.current().head
-        while not leg.done and not self.stopped():
-            items = list(held_above(leg.position, up_to=leg.end)[:BATCH])
-            position = items[-1].stream_id if len(items) == BATCH else leg.end
-            entries = self.look_again([item.mxc for item in items if not item.cut])
-            cursor = LegCursor(leg, position=position, scanned=len(items), found=len(entries), already=0)
+        for held in look.all_held(above=leg.position, up_to=leg.end):
+            if self.stopped():
+                break
+            entries = self.look_again(held.items, held.items)
+            cursor = LegCursor(leg, position=held.position, scanned=len(held.items), found=len(entries), already=0)
             self.take(entries, cursor)
-            leg.done = position >= leg.end
-            self.rows += len(items)
-            self.progress(leg, position, self.rows)
+            self.rows += len(held.items)
+            self.progress(leg, held.position, self.rows)
+        leg.done = leg.position >= leg.end
         if self.write:
             leg.save()
 
-    def look_again(self, keys: Sequence[Mxc]) -> list[Entry]:
-        """What is to be recorded of these media, as they are now."""
+    def look_again(self, keys: Collection[Mxc], items: Mapping[Mxc, MediaItem]) -> list[Entry]:
+        """What is to be recorded of these media, as they are now; `items` is what the ledger held of them just before."""
         source = Source.BACKFILL if self.kind == Run.Kind.BACKFILL else Source.AUDIT
-        return look.compare(keys, settle=self.follower.settle, source=source)
+        return look.compare(keys, items=items, settle=self.follower.settle, source=source)
 
     def take(self, entries: list[Entry], cursor: LegCursor) -> None:
         if self.write:
@@ -271,9 +270,3 @@ def in_batches(windows: list[Window]) -> Iterator[list[Window]]:
             some = []
     if some:
         yield some
-
-
-def held_above(position: int, *, up_to: int) -> QuerySet[MediaItem]:
-    """Media the ledger holds as quarantined, by its newest change: above `position` (exclusive), to `up_to` (inclusive)."""
-    items = MediaItem.objects.filter(state=State.QUARANTINED, stream_id__gt=position, stream_id__lte=up_to)
-    return items.order_by("stream_id")

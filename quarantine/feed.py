@@ -112,12 +112,6 @@ def catch_up(reader: Reader, *, limit: int = ROWS) -> Caught:
     )
 
 
-def catch_up_fully(reader: Reader) -> None:
-    """Step until nothing more may be taken in. Rows behind a hole stay for later."""
-    while catch_up(reader).more:
-        pass
-
-
 def rewritten(held: Ledger) -> bool:
     """Whether the newest row we recorded says something else now: restored, and gone on past our cursor since."""
     recorded = Change.objects.filter(feed_generation=held.feed_generation, feed_id__isnull=False)

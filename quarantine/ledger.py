@@ -9,6 +9,7 @@ Everything slow happens before it.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import batched
 from typing import Protocol
 
 from django.conf import settings
@@ -19,11 +20,10 @@ from quarantine.bulk import insert, upsert
 from quarantine.entries import Entry, clean
 from quarantine.fold import Batch, LedgerError, milliseconds, take
 from quarantine.models import Change, Intent, Ledger, MediaItem
-from quarantine.mxc import Mxc
+from quarantine.mxc import Mxc, named
 
 LOCK = 0x51_7A_12_A7_E0_01  # any number nobody else uses in this database
 CHANNEL = "ledger"
-KEYS_PER_STATEMENT = 200  # SQLite refuses deep expressions
 ROWS_PER_STATEMENT = 500
 GATE_FIELDS = (  # feed_read_at is not among them: the follower sets it without the lock
     "head",
@@ -100,13 +100,6 @@ def check(ledger: Ledger) -> Ledger:
     raise WrongHomeserverError(msg)
 
 
-def versions(keys: Iterable[Mxc]) -> dict[Mxc, int]:
-    """The version of each media item now, 0 for one the ledger never heard of. Note it *before* looking."""
-    wanted = list(keys)
-    items = fetch_items(wanted)
-    return {key: items[key].version if key in items else 0 for key in wanted}
-
-
 def append(entries: Sequence[Entry], *, cursor: Cursor | None = None) -> Appended:
     """Record what changes the state of its media, in this order, all or nothing.
 
@@ -171,11 +164,9 @@ def prepare(ledger: Ledger, entries: list[Entry]) -> Batch:
 
 
 def fetch_items(keys: Iterable[Mxc]) -> dict[Mxc, MediaItem]:
-    pks = sorted({(key.origin, key.media_id) for key in keys})
     found: dict[Mxc, MediaItem] = {}
-    for start in range(0, len(pks), KEYS_PER_STATEMENT):
-        for item in MediaItem.objects.filter(pk__in=pks[start : start + KEYS_PER_STATEMENT]):
-            found[item.mxc] = item
+    for some in batched(sorted(set(keys)), ROWS_PER_STATEMENT):
+        found |= {item.mxc: item for item in MediaItem.objects.filter(named(some))}
     return found
 
 

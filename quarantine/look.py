@@ -1,16 +1,14 @@
 """Looking at the homeserver: what differs from the ledger now is recorded.
 
-An old look must never overrule a newer fact, so a media item's version is noted before it is
-read, and the gate drops the entry if the ledger has heard of the media since.
+An old look must never overrule a newer fact, so what the ledger holds of a media item is noted
+before it is read there, and the gate drops the entry if the ledger has heard of the media since.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import batched
 from typing import Any
-
-from django.db.models import QuerySet
 
 from quarantine import ledger
 from quarantine.entries import Entry, clean_mxc
@@ -51,27 +49,30 @@ def record(
 def compare(
     keys: Collection[Mxc],
     *,
+    items: Mapping[Mxc, MediaItem] | None = None,
     settle: Callable[[], None] | None = None,
     rows: Mapping[Mxc, FeedRow] | None = None,
     source: Source = Source.AUDIT,
 ) -> list[Entry]:
     """What the homeserver says of these media now, where the ledger says otherwise; in the order of their names.
 
-    `settle` runs after the look: it should follow the feed to its end, so that what the feed
+    `items` is what the ledger holds of them, by its names, if the caller has just read it. `settle` runs after the look: it should follow the feed to its end, so that what the feed
     tells is recorded as the feed's. `rows` are feed rows that say the same, if so.
     """
     held = {key: clean_mxc(key) for key in keys if askable(key)}
-    versions = ledger.versions(held.values())
+    items = ledger.fetch_items(held.values()) if items is None else items
     found = media.read(held)
-    items = ledger.fetch_items(held.values())
-    differing = [key for key in sorted(held) if differs(items.get(held[key]), found.get(key))]
+    differing = [
+        key for key in sorted(held) if differs(items.get(held[key]), quarantined=is_quarantined(found.get(key)))
+    ]
     if settle is not None and differing:
         settle()
     gone = last_changes([items[held[key]] for key in differing if key not in found])
+    versions = {key: items[held[key]].version if held[key] in items else 0 for key in differing}
     return [
         told_by(
             (rows or {}).get(key),
-            to_entry(key, found.get(key), gone.get(held[key]), expected=versions[held[key]], source=source),
+            to_entry(key, found.get(key), gone.get(held[key]), expected=versions[key], source=source),
         )
         for key in differing
     ]
@@ -82,16 +83,26 @@ def review(*, generation: int) -> None:
 
     Safe to repeat: a crash half-way leaves it due, and so does another restoration meanwhile.
     """
-    below: int | None = None
-    while batch := list(quarantined_below(below)[:BATCH]):
-        record([item.mxc for item in batch if not item.cut])
-        below = batch[-1].stream_id
+    for held in all_held(above=0, up_to=ledger.current().head):
+        record(list(held.items))
     Ledger.objects.filter(feed_generation=generation).update(review_due=False)
 
 
-def quarantined_below(position: int | None) -> QuerySet[MediaItem]:
-    items = MediaItem.objects.filter(state=State.QUARANTINED).order_by("-stream_id")
-    return items if position is None else items.filter(stream_id__lt=position)
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Media the ledger holds as quarantined, up to a position (inclusive). None whose name was cut: it can't be asked for."""
+
+    items: dict[Mxc, MediaItem]
+    position: int
+
+
+def all_held(*, above: int, up_to: int) -> Iterator[Held]:
+    """Everything held as quarantined whose newest change lies above a position (exclusive), to another (inclusive)."""
+    quarantined = MediaItem.objects.filter(state=State.QUARANTINED, stream_id__lte=up_to).order_by("stream_id")
+    while above < up_to:
+        some = list(quarantined.filter(stream_id__gt=above)[:BATCH])
+        above = some[-1].stream_id if len(some) == BATCH else up_to
+        yield Held({item.mxc: item for item in some if not item.cut}, above)
 
 
 def askable(key: Mxc) -> bool:
@@ -99,9 +110,13 @@ def askable(key: Mxc) -> bool:
     return "\ufffd" not in key.origin + key.media_id
 
 
-def differs(item: MediaItem | None, found: Media | None) -> bool:
-    held = item is not None and item.state == State.QUARANTINED
-    return held != (found is not None and found.quarantined_by is not None)
+def differs(item: MediaItem | None, *, quarantined: bool) -> bool:
+    """Whether what the ledger holds is something else; unknown counts as not quarantined."""
+    return quarantined != (item is not None and item.state == State.QUARANTINED)
+
+
+def is_quarantined(found: Media | None) -> bool:
+    return found is not None and found.quarantined_by is not None
 
 
 def to_entry(
@@ -147,9 +162,8 @@ def facts(found: Media | None) -> dict[str, Any]:
 
 def held_as_quarantined(keys: Iterable[Mxc]) -> set[Mxc]:
     """Which of these media, by the homeserver's names, the ledger holds as quarantined."""
-    named = {clean_mxc(key): key for key in keys}
-    items = ledger.fetch_items(named)
-    return {named[ours] for ours, item in items.items() if item.state == State.QUARANTINED}
+    names = {clean_mxc(key): key for key in keys}
+    return {names[ours] for ours, item in ledger.fetch_items(names).items() if item.state == State.QUARANTINED}
 
 
 def last_changes(items: list[MediaItem]) -> dict[Mxc, Change]:

@@ -7,12 +7,13 @@ from itertools import batched
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
+from django.db.models.expressions import RawSQL
 
 from quarantine.homeserver.models import LocalMedia, RemoteMedia
 from quarantine.homeserver.router import ALIAS
-from quarantine.mxc import Mxc
+from quarantine.mxc import Mxc, named
 
-KEYS_PER_STATEMENT = 200  # SQLite refuses deep expressions
+KEYS_PER_STATEMENT = 500
 HASHES_PER_STATEMENT = 500
 
 
@@ -65,11 +66,15 @@ def read(keys: Iterable[Mxc]) -> dict[Mxc, Media]:
     """The rows of these media; what isn't there isn't in the answer."""
     keys = list(keys)
     local = [key.media_id for key in keys if key.origin == settings.HOMESERVER_NAME]
-    remote = [(key.origin, key.media_id) for key in keys if key.origin != settings.HOMESERVER_NAME]
+    remote = [key for key in keys if key.origin != settings.HOMESERVER_NAME]
     with reading():
         found = [
             *(media for ids in batched(local, KEYS_PER_STATEMENT) for media in _local(media_id__in=ids)),
-            *(media for pks in batched(remote, KEYS_PER_STATEMENT) for media in _remote(pk__in=pks)),
+            *(
+                media
+                for some in batched(remote, KEYS_PER_STATEMENT)
+                for media in _remote(named(some, origin="media_origin"))
+            ),
         ]
     return {media.mxc: media for media in found}
 
@@ -129,7 +134,7 @@ def _local(*, limit: int | None = None, order: Sequence[str] = (), **lookup: obj
     ]
 
 
-def _remote(*, limit: int | None = None, order: Sequence[str] = (), **lookup: object) -> list[Media]:
+def _remote(*conditions: RawSQL, limit: int | None = None, order: Sequence[str] = (), **lookup: object) -> list[Media]:
     return [
         Media(
             mxc=Mxc(row.media_origin, row.media_id),
@@ -144,5 +149,5 @@ def _remote(*, limit: int | None = None, order: Sequence[str] = (), **lookup: ob
             last_access_ts=row.last_access_ts,
             protected=False,
         )
-        for row in RemoteMedia.objects.filter(**lookup).order_by(*order).only(*REMOTE_COLUMNS)[:limit]
+        for row in RemoteMedia.objects.filter(*conditions, **lookup).order_by(*order).only(*REMOTE_COLUMNS)[:limit]
     ]

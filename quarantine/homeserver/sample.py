@@ -24,7 +24,7 @@ from quarantine.homeserver.gateway import MOST_DOWNLOAD, Download, HomeserverErr
 from quarantine.homeserver.media import Media
 from quarantine.homeserver.models import FeedChange, LocalMedia, RemoteMedia, StreamPosition
 from quarantine.homeserver.router import ALIAS, HomeserverReadOnlyError
-from quarantine.mxc import Mxc
+from quarantine.mxc import Mxc, named
 
 INSTANCE = "master"
 SYSTEM = "system"  # who quarantines an upload whose hash is quarantined
@@ -146,10 +146,10 @@ class SampleHomeserver:
             msg = f"Unknown media: {mxc}"
             raise UnknownMediaError(msg)
 
-    def _set_quarantined(self, named: Iterable[Mxc], *, by: str | None) -> int:
+    def _set_quarantined(self, asked: Iterable[Mxc], *, by: str | None) -> int:
         """Quarantine (or, `by` nobody, release) these and every copy; a row in the feed for each, local ones first."""
         with transaction.atomic(using=ALIAS):
-            rows = [row for row in media.read(named).values() if concerns(row, by)]
+            rows = [row for row in media.read(asked).values() if concerns(row, by)]
             hashes = list(dict.fromkeys(row.sha256 for row in rows if row.sha256))
             copies = [row for row in media.with_hashes(hashes) if concerns(row, by)]
             met = sorted([row for row in rows if not row.sha256] + copies, key=lambda row: not row.local)
@@ -160,9 +160,10 @@ class SampleHomeserver:
 
     def _mark(self, some: Collection[Media], *, by: str | None) -> None:
         local = [row.mxc.media_id for row in some if row.local]
-        remote = [(row.mxc.origin, row.mxc.media_id) for row in some if not row.local]
+        remote = [row.mxc for row in some if not row.local]
         LocalMedia.objects.filter(media_id__in=local).update(quarantined_by=by)
-        RemoteMedia.objects.filter(pk__in=remote).update(quarantined_by=by)
+        if remote:
+            RemoteMedia.objects.filter(named(remote, origin="media_origin")).update(quarantined_by=by)
 
     def _append(self, met: list[Media], *, quarantined: bool) -> None:
         """Take the next ids, in this order. The transaction began IMMEDIATE: nobody else takes them."""

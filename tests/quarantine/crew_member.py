@@ -139,13 +139,9 @@ def fill_a_hole(_random):
 
 
 def look_around(random):
-    keys = [Mxc("matrix.example", f"seen-{random.randrange(30)}")]
-    ledger.append(
-        [
-            Entry(mxc=key, quarantined=random.random() < 0.5, source=Source.AUDIT, expected=version)
-            for key, version in ledger.versions(keys).items()
-        ]
-    )
+    key = Mxc("matrix.example", f"seen-{random.randrange(30)}")
+    version = max((item.version for item in ledger.fetch_items([key]).values()), default=0)
+    ledger.append([Entry(mxc=key, quarantined=random.random() < 0.5, source=Source.AUDIT, expected=version)])
 
 
 def walk(line):

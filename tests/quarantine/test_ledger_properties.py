@@ -24,6 +24,7 @@ from quarantine.ledger import CursorMovedError
 from quarantine.models import Cause, Change, MediaItem, Source, State
 from quarantine.mxc import Mxc
 from quarantine.sweep import Sweep
+from tests.quarantine.followers import catch_up_fully
 from tests.quarantine.ledger_checks import assert_sound, undone
 from tests.quarantine.made_up_homeserver import MadeUpHomeserver
 
@@ -121,10 +122,10 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(target=looks, mxc=some_media)
     def begin_look(self, mxc):
-        [(ours, version)] = ledger.versions([clean_mxc(mxc)]).items()
+        items = ledger.fetch_items([clean_mxc(mxc)]).values()
         found = media.read([mxc]).get(mxc)
-        last = look.last_changes(list(ledger.fetch_items([ours]).values())).get(ours)
-        return look.to_entry(mxc, found, last, expected=version)
+        last = look.last_changes(list(items)).get(clean_mxc(mxc))
+        return look.to_entry(mxc, found, last, expected=max((item.version for item in items), default=0))
 
     @rule(entry=consumes(looks))
     def end_look(self, entry):
@@ -159,7 +160,7 @@ class Interleavings(RuleBasedStateMachine):
         self.sweep.tick(self.follow_fully)
 
     def follow_fully(self):
-        feed.catch_up_fully(self.reader)
+        catch_up_fully(self.reader)
 
     # --- What must be true ----------------------------------------------------------------
 

@@ -6,9 +6,10 @@ import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
-from quarantine import feed, ledger, look
+from quarantine import ledger, look
 from quarantine.entries import Entry, clean_mxc
 from quarantine.feed import FeedCursor, NewGeneration
+from quarantine.homeserver import media
 from quarantine.homeserver.feed import Reader
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.homeserver.models import LocalMedia, RemoteMedia
@@ -16,6 +17,7 @@ from quarantine.ledger import CursorMovedError
 from quarantine.look import FeedRow, record, review
 from quarantine.models import Cause, Change, MediaItem, Source, State
 from quarantine.mxc import Mxc
+from tests.quarantine.followers import catch_up_fully
 from tests.quarantine.ledger_checks import assert_sound
 
 pytestmark = pytest.mark.django_db
@@ -332,7 +334,7 @@ def test_a_review_does_not_settle_a_later_restoration():
 
 
 def test_a_look_asks_in_bounded_statements():
-    keys = [there(f"m{number}", by=MODERATOR) for number in range(450)]
+    keys = [Mxc(HERE, f"m{number}") for number in range(2 * media.KEYS_PER_STATEMENT + 1)]
 
     with CaptureQueriesContext(connections["homeserver"]) as queries:
         record(keys)
@@ -346,7 +348,7 @@ def test_the_feeds_own_rows_make_a_look_stale():
     with connections["homeserver"].cursor() as db:
         db.execute("INSERT INTO quarantined_media_changes VALUES (2, 'master', NULL, 'abc', TRUE)")
 
-    done = record([ABC], settle=lambda: feed.catch_up_fully(Reader()))
+    done = record([ABC], settle=lambda: catch_up_fully(Reader()))
 
     assert (done.recorded, done.stale) == (0, 1)
     assert newest("source", "feed_id", "changed_by") == (Source.FEED, 2, MODERATOR)

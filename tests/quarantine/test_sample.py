@@ -19,6 +19,7 @@ from quarantine.sample.fill import SampleError, fill
 from quarantine.sample.rhythm import from_ms
 from quarantine.sample.story import Story
 from quarantine.sweep import Sweep
+from tests.quarantine.followers import catch_up_fully
 
 pytestmark = pytest.mark.django_db
 
@@ -98,7 +99,7 @@ def test_following_finds_nothing_afterwards(staff):
     reader = Reader()
 
     caught = feed.catch_up(reader)
-    swept = Sweep(newest=900).tick(lambda: feed.catch_up_fully(reader))
+    swept = Sweep(newest=900).tick(lambda: catch_up_fully(reader))
 
     assert (caught.recorded, caught.repeated, caught.late, caught.position) == (0, 0, 0, filled.feed_position)
     assert swept == Appended(head=900)

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from quarantine import feed, ledger, look
+from quarantine import ledger, look
 from quarantine.homeserver.feed import Reader
 from quarantine.homeserver.models import FeedChange, LocalMedia, RemoteMedia
 from quarantine.models import Change, MediaItem, Source, State
@@ -16,6 +16,7 @@ from quarantine.mxc import Mxc
 from quarantine.sample.simulator import LONGEST, Simulator
 from quarantine.sweep import Sweep
 from tests.environment import ROOT
+from tests.quarantine.followers import catch_up_fully
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def simulator(db):
 
 def catch_up():
     reader = Reader()
-    feed.catch_up_fully(reader)
-    Sweep().tick(lambda: feed.catch_up_fully(reader))
+    catch_up_fully(reader)
+    Sweep().tick(lambda: catch_up_fully(reader))
 
 
 def quarantined():

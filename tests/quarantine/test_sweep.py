@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quarantine import feed, ledger
+from quarantine import ledger
 from quarantine.entries import Entry
 from quarantine.homeserver.feed import Reader
 from quarantine.homeserver.models import LocalMedia, RemoteMedia
@@ -17,6 +17,7 @@ from quarantine.homeserver.sample import File, SampleHomeserver
 from quarantine.models import Cause, Change, MediaItem, Source, State
 from quarantine.mxc import Mxc
 from quarantine.sweep import COPIES, Sweep, known_hashes
+from tests.quarantine.followers import catch_up_fully
 from tests.quarantine.ledger_checks import assert_sound, undone
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +59,7 @@ def known_quarantined(homeserver, number=1):
 
 
 def follow():
-    feed.catch_up_fully(Reader())
+    catch_up_fully(Reader())
 
 
 def hold(*numbers):
