@@ -8,7 +8,7 @@ what was released or deleted behind the feed's back.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import batched
@@ -16,13 +16,14 @@ from itertools import batched
 from django.db import DatabaseError, connections, transaction
 
 from quarantine import ledger, look
-from quarantine.entries import Entry, clean_mxc
+from quarantine.entries import Entry
 from quarantine.fold import LedgerError
 from quarantine.follow import Follower
+from quarantine.homeserver import media
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.homeserver.router import ALIAS
 from quarantine.ledger import Appended
-from quarantine.models import Ledger, Leg, MediaItem, OpenHole, Run, Source
+from quarantine.models import Ledger, Leg, OpenHole, Run, Source
 from quarantine.mxc import Mxc
 from quarantine.walk import Pace, Walker, Window
 
@@ -201,8 +202,8 @@ class Job:
         scanned = sum(window.scanned for window in windows)
         parts = list(batched(keys, BATCH)) or [()]
         for number, part in enumerate(parts, start=1):
-            items = ledger.fetch_items(clean_mxc(key) for key in part)
-            lacking = [key for key in part if look.differs(items.get(clean_mxc(key)), quarantined=True)]
+            held = look.held_as_quarantined(part)
+            lacking = [key for key in part if key not in held]
             last = number == len(parts)
             cursor = LegCursor(
                 leg,
@@ -211,7 +212,7 @@ class Job:
                 found=len(lacking) if again else len(part),
                 already=0 if again else len(part) - len(lacking),
             )
-            self.take(self.look_again(lacking, items), cursor)
+            self.take(self.look_again(lacking), cursor)
 
     def walk_held(self, leg: Leg) -> None:
         """The other direction: everything the ledger holds as quarantined, by position, up to the head at the start."""
@@ -219,19 +220,20 @@ class Job:
         for held in look.all_held(above=leg.position, up_to=leg.end):
             if self.stopped():
                 break
-            entries = self.look_again(held.items, held.items)
-            cursor = LegCursor(leg, position=held.position, scanned=len(held.items), found=len(entries), already=0)
+            still = media.quarantined_of(held.keys)
+            entries = self.look_again([key for key in held.keys if key not in still])
+            cursor = LegCursor(leg, position=held.position, scanned=len(held.keys), found=len(entries), already=0)
             self.take(entries, cursor)
-            self.rows += len(held.items)
+            self.rows += len(held.keys)
             self.progress(leg, held.position, self.rows)
         leg.done = leg.position >= leg.end
         if self.write:
             leg.save()
 
-    def look_again(self, keys: Collection[Mxc], items: Mapping[Mxc, MediaItem]) -> list[Entry]:
-        """What is to be recorded of these media, as they are now; `items` is what the ledger held of them just before."""
+    def look_again(self, keys: Sequence[Mxc]) -> list[Entry]:
+        """What is to be recorded of these media, as they are now."""
         source = Source.BACKFILL if self.kind == Run.Kind.BACKFILL else Source.AUDIT
-        return look.compare(keys, items=items, settle=self.follower.settle, source=source)
+        return look.compare(keys, settle=self.follower.settle, source=source) if keys else []
 
     def take(self, entries: list[Entry], cursor: LegCursor) -> None:
         if self.write:

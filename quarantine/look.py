@@ -16,7 +16,7 @@ from quarantine.homeserver import media
 from quarantine.homeserver.media import Media
 from quarantine.ledger import Appended, Cursor
 from quarantine.models import Cause, Change, Ledger, MediaItem, Source, State
-from quarantine.mxc import Mxc
+from quarantine.mxc import Mxc, named
 
 SYSTEM = "system"  # Synapse's actor when a hash matches
 BATCH = 500
@@ -49,18 +49,17 @@ def record(
 def compare(
     keys: Collection[Mxc],
     *,
-    items: Mapping[Mxc, MediaItem] | None = None,
     settle: Callable[[], None] | None = None,
     rows: Mapping[Mxc, FeedRow] | None = None,
     source: Source = Source.AUDIT,
 ) -> list[Entry]:
     """What the homeserver says of these media now, where the ledger says otherwise; in the order of their names.
 
-    `items` is what the ledger holds of them, by its names, if the caller has just read it. `settle` runs after the look: it should follow the feed to its end, so that what the feed
+    `settle` runs after the look: it should follow the feed to its end, so that what the feed
     tells is recorded as the feed's. `rows` are feed rows that say the same, if so.
     """
     held = {key: clean_mxc(key) for key in keys if askable(key)}
-    items = ledger.fetch_items(held.values()) if items is None else items
+    items = ledger.fetch_items(held.values())
     found = media.read(held)
     differing = [
         key for key in sorted(held) if differs(items.get(held[key]), quarantined=is_quarantined(found.get(key)))
@@ -84,25 +83,29 @@ def review(*, generation: int) -> None:
     Safe to repeat: a crash half-way leaves it due, and so does another restoration meanwhile.
     """
     for held in all_held(above=0, up_to=ledger.current().head):
-        record(list(held.items))
+        record(held.keys)
     Ledger.objects.filter(feed_generation=generation).update(review_due=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Media the ledger holds as quarantined, up to a position (inclusive). None whose name was cut: it can't be asked for."""
+    """Media the ledger holds as quarantined, up to a position (inclusive)."""
 
-    items: dict[Mxc, MediaItem]
+    keys: list[Mxc]
     position: int
 
 
 def all_held(*, above: int, up_to: int) -> Iterator[Held]:
-    """Everything held as quarantined whose newest change lies above a position (exclusive), to another (inclusive)."""
-    quarantined = MediaItem.objects.filter(state=State.QUARANTINED, stream_id__lte=up_to).order_by("stream_id")
+    """Everything held as quarantined whose newest change lies above a position (exclusive), to another (inclusive).
+
+    But for media whose name was cut: the homeserver can't be asked for it.
+    """
+    quarantined = MediaItem.objects.filter(state=State.QUARANTINED, stream_id__lte=up_to, cut=False)
+    rows = quarantined.order_by("stream_id").values_list("stream_id", "origin", "media_id")
     while above < up_to:
-        some = list(quarantined.filter(stream_id__gt=above)[:BATCH])
-        above = some[-1].stream_id if len(some) == BATCH else up_to
-        yield Held({item.mxc: item for item in some if not item.cut}, above)
+        some = list(rows.filter(stream_id__gt=above)[:BATCH])
+        above = some[-1][0] if len(some) == BATCH else up_to
+        yield Held([Mxc(origin, media_id) for _, origin, media_id in some], above)
 
 
 def askable(key: Mxc) -> bool:
@@ -163,7 +166,12 @@ def facts(found: Media | None) -> dict[str, Any]:
 def held_as_quarantined(keys: Iterable[Mxc]) -> set[Mxc]:
     """Which of these media, by the homeserver's names, the ledger holds as quarantined."""
     names = {clean_mxc(key): key for key in keys}
-    return {names[ours] for ours, item in ledger.fetch_items(names).items() if item.state == State.QUARANTINED}
+    quarantined = MediaItem.objects.filter(state=State.QUARANTINED).values_list("origin", "media_id")
+    return {
+        names[Mxc(origin, media_id)]
+        for some in batched(names, BATCH)
+        for origin, media_id in quarantined.filter(named(some))
+    }
 
 
 def last_changes(items: list[MediaItem]) -> dict[Mxc, Change]:

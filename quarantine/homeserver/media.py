@@ -64,9 +64,7 @@ REMOTE_COLUMNS = (
 
 def read(keys: Iterable[Mxc]) -> dict[Mxc, Media]:
     """The rows of these media; what isn't there isn't in the answer."""
-    keys = list(keys)
-    local = [key.media_id for key in keys if key.origin == settings.HOMESERVER_NAME]
-    remote = [key for key in keys if key.origin != settings.HOMESERVER_NAME]
+    local, remote = by_table(keys)
     with reading():
         found = [
             *(media for ids in batched(local, KEYS_PER_STATEMENT) for media in _local(media_id__in=ids)),
@@ -77,6 +75,34 @@ def read(keys: Iterable[Mxc]) -> dict[Mxc, Media]:
             ),
         ]
     return {media.mxc: media for media in found}
+
+
+def quarantined_of(keys: Iterable[Mxc]) -> set[Mxc]:
+    """Which of these media are quarantined; no more is read of them."""
+    local, remote = by_table(keys)
+    with reading():
+        ours = [
+            Mxc(settings.HOMESERVER_NAME, media_id)
+            for some in batched(local, KEYS_PER_STATEMENT)
+            for media_id in LocalMedia.objects.quarantined()
+            .filter(media_id__in=some)
+            .values_list("media_id", flat=True)
+        ]
+        theirs = [
+            Mxc(*names)
+            for some in batched(remote, KEYS_PER_STATEMENT)
+            for names in RemoteMedia.objects.quarantined()
+            .filter(named(some, origin="media_origin"))
+            .values_list("media_origin", "media_id")
+        ]
+    return {*ours, *theirs}
+
+
+def by_table(keys: Iterable[Mxc]) -> tuple[list[str], list[Mxc]]:
+    """The ids of local media, and what is cached of other servers."""
+    keys = list(keys)
+    local = [key.media_id for key in keys if key.origin == settings.HOMESERVER_NAME]
+    return local, [key for key in keys if key.origin != settings.HOMESERVER_NAME]
 
 
 def with_hashes(hashes: Sequence[str], *, limit: int | None = None) -> list[Media]:
@@ -116,38 +142,46 @@ def being(quarantined: bool | None) -> dict[str, bool]:
 
 
 def _local(*, limit: int | None = None, order: Sequence[str] = (), **lookup: object) -> list[Media]:
+    rows = LocalMedia.objects.filter(**lookup).order_by(*order).values_list(*LOCAL_COLUMNS)[:limit]
     return [
         Media(
-            mxc=Mxc(settings.HOMESERVER_NAME, row.media_id),
+            mxc=Mxc(settings.HOMESERVER_NAME, media_id),
             local=True,
-            quarantined_by=row.quarantined_by,
-            media_type=row.media_type,
-            media_length=row.media_length,
-            upload_name=row.upload_name,
-            uploader=row.user_id,
-            sha256=row.sha256,
-            created_ts=row.created_ts,
-            last_access_ts=row.last_access_ts,
-            protected=row.safe_from_quarantine,
+            quarantined_by=quarantined_by,
+            media_type=media_type,
+            media_length=media_length,
+            upload_name=upload_name,
+            uploader=user_id,
+            sha256=sha256,
+            created_ts=created_ts,
+            last_access_ts=last_access_ts,
+            protected=protected,
         )
-        for row in LocalMedia.objects.filter(**lookup).order_by(*order).only(*LOCAL_COLUMNS)[:limit]
-    ]
+        for (
+            media_id, media_type, media_length, created_ts, upload_name, user_id, quarantined_by, last_access_ts,
+            protected, sha256,
+        ) in rows
+    ]  # fmt: skip
 
 
 def _remote(*conditions: RawSQL, limit: int | None = None, order: Sequence[str] = (), **lookup: object) -> list[Media]:
+    rows = RemoteMedia.objects.filter(*conditions, **lookup).order_by(*order).values_list(*REMOTE_COLUMNS)[:limit]
     return [
         Media(
-            mxc=Mxc(row.media_origin, row.media_id),
+            mxc=Mxc(media_origin, media_id),
             local=False,
-            quarantined_by=row.quarantined_by,
-            media_type=row.media_type,
-            media_length=row.media_length,
-            upload_name=row.upload_name,
+            quarantined_by=quarantined_by,
+            media_type=media_type,
+            media_length=media_length,
+            upload_name=upload_name,
             uploader=None,
-            sha256=row.sha256,
-            created_ts=row.created_ts,
-            last_access_ts=row.last_access_ts,
+            sha256=sha256,
+            created_ts=created_ts,
+            last_access_ts=last_access_ts,
             protected=False,
         )
-        for row in RemoteMedia.objects.filter(*conditions, **lookup).order_by(*order).only(*REMOTE_COLUMNS)[:limit]
-    ]
+        for (
+            media_origin, media_id, media_type, media_length, created_ts, upload_name, quarantined_by, last_access_ts,
+            sha256,
+        ) in rows
+    ]  # fmt: skip

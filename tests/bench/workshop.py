@@ -38,8 +38,8 @@ class Workshop:
     folder: Path
     environs: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def ledger(self, name: str) -> dict[str, str]:
-        """The environment of a new, prepared, empty ledger."""
+    def ledger(self, name: str, **more: str) -> dict[str, str]:
+        """The environment of a new, prepared, empty ledger; with `more` in it, where it is attached say."""
         database = self.owned.cluster.create_database(name)
         environ = {
             **os.environ,
@@ -48,6 +48,7 @@ class Workshop:
             "DATA_DIR": str(self.folder / name),
             "DATABASE_URL": self.owned.cluster.url_of(database),
             "DJANGO_SETTINGS_MODULE": "dashboard.settings",
+            **more,
         }
         manage(environ, "prepare")
         return environ

@@ -1,4 +1,4 @@
-"""Following the feed: `manage.py follow` as a process of its own, or a reader stepping in this one."""
+"""`manage.py follow` as a process of its own."""
 
 import json
 import signal
@@ -10,17 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from quarantine import feed
-from quarantine.homeserver.feed import Reader
 from tests.environment import ROOT
 
 PATIENCE = 60.0  # seconds; generous, because a machine that runs tests may be busy
-
-
-def catch_up_fully(reader: Reader) -> None:
-    """Step until nothing more may be taken in. Rows behind a hole stay for later."""
-    while feed.catch_up(reader).more:
-        pass
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What must be true of any ledger, whoever wrote it and however they died; and entries to write it with."""
+"""What must be true of any ledger, whoever wrote it and however they died; and entries and rows to write it with."""
 
 import time
 from contextlib import contextmanager
@@ -6,7 +6,9 @@ from itertools import pairwise
 
 from django.db import connection, connections, transaction
 
+from quarantine import feed
 from quarantine.entries import Entry
+from quarantine.homeserver.feed import Reader
 from quarantine.models import Change, Ledger, MediaItem, Source, State
 from quarantine.mxc import Mxc
 
@@ -15,6 +17,12 @@ PATIENCE = 60  # seconds
 
 def an_entry(media_id="abc", quarantined=True, *, origin="matrix.example", source=Source.FEED, **facts):
     return Entry(mxc=Mxc(origin, media_id), quarantined=quarantined, source=source, **facts)
+
+
+def catch_up_fully(reader: Reader) -> None:
+    """Step until nothing more may be taken in. Rows behind a hole stay for later."""
+    while feed.catch_up(reader).more:
+        pass
 
 
 def rows(*fields):

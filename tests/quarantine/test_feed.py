@@ -11,8 +11,7 @@ from quarantine import feed, ledger
 from quarantine.homeserver.feed import Reader
 from quarantine.ledger import CursorMovedError, WrongHomeserverError
 from quarantine.models import Cause, Change, Ledger, Source
-from tests.quarantine.followers import catch_up_fully
-from tests.quarantine.ledger_checks import assert_sound
+from tests.quarantine.ledger_checks import assert_sound, catch_up_fully
 from tests.quarantine.synapse_tables import ANN, MOD
 
 BOB = "@bob:matrix.example"

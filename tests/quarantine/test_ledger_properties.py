@@ -24,8 +24,7 @@ from quarantine.ledger import CursorMovedError
 from quarantine.models import Cause, Change, MediaItem, Source, State
 from quarantine.mxc import Mxc
 from quarantine.sweep import Sweep
-from tests.quarantine.followers import catch_up_fully
-from tests.quarantine.ledger_checks import assert_sound, undone
+from tests.quarantine.ledger_checks import assert_sound, catch_up_fully, undone
 from tests.quarantine.made_up_homeserver import MadeUpHomeserver
 
 HERE, FAR = "matrix.example", "far.example"

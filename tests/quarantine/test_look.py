@@ -17,8 +17,7 @@ from quarantine.ledger import CursorMovedError
 from quarantine.look import FeedRow, record, review
 from quarantine.models import Cause, Change, MediaItem, Source, State
 from quarantine.mxc import Mxc
-from tests.quarantine.followers import catch_up_fully
-from tests.quarantine.ledger_checks import assert_sound
+from tests.quarantine.ledger_checks import assert_sound, catch_up_fully
 
 pytestmark = pytest.mark.django_db
 

@@ -19,7 +19,7 @@ from quarantine.sample.fill import SampleError, fill
 from quarantine.sample.rhythm import from_ms
 from quarantine.sample.story import Story
 from quarantine.sweep import Sweep
-from tests.quarantine.followers import catch_up_fully
+from tests.quarantine.ledger_checks import catch_up_fully
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,7 @@ from quarantine.mxc import Mxc
 from quarantine.sample.simulator import LONGEST, Simulator
 from quarantine.sweep import Sweep
 from tests.environment import ROOT
-from tests.quarantine.followers import catch_up_fully
+from tests.quarantine.ledger_checks import catch_up_fully
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from quarantine.homeserver.sample import File, SampleHomeserver
 from quarantine.models import Cause, Change, MediaItem, Source, State
 from quarantine.mxc import Mxc
 from quarantine.sweep import COPIES, Sweep, known_hashes
-from tests.quarantine.followers import catch_up_fully
-from tests.quarantine.ledger_checks import assert_sound, undone
+from tests.quarantine.ledger_checks import assert_sound, catch_up_fully, undone
 
 pytestmark = pytest.mark.django_db
 
