@@ -20,7 +20,7 @@ from quarantine.bulk import insert, upsert
 from quarantine.entries import Entry, clean
 from quarantine.fold import Batch, LedgerError, milliseconds, take
 from quarantine.models import Change, Intent, Ledger, MediaItem
-from quarantine.mxc import Mxc, named
+from quarantine.mxc import Mxc, Named
 
 LOCK = 0x51_7A_12_A7_E0_01  # any number nobody else uses in this database
 CHANNEL = "ledger"
@@ -166,7 +166,7 @@ def prepare(ledger: Ledger, entries: list[Entry]) -> Batch:
 def fetch_items(keys: Iterable[Mxc]) -> dict[Mxc, MediaItem]:
     found: dict[Mxc, MediaItem] = {}
     for some in batched(sorted(set(keys)), ROWS_PER_STATEMENT):
-        found |= {item.mxc: item for item in MediaItem.objects.filter(named(some))}
+        found |= {item.mxc: item for item in MediaItem.objects.filter(Named(some))}
     return found
 
 

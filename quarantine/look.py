@@ -16,7 +16,7 @@ from quarantine.homeserver import media
 from quarantine.homeserver.media import Media
 from quarantine.ledger import Appended, Cursor
 from quarantine.models import Cause, Change, Ledger, MediaItem, Source, State
-from quarantine.mxc import Mxc, named
+from quarantine.mxc import Mxc, Named
 
 SYSTEM = "system"  # Synapse's actor when a hash matches
 BATCH = 500
@@ -170,7 +170,7 @@ def held_as_quarantined(keys: Iterable[Mxc]) -> set[Mxc]:
     return {
         names[Mxc(origin, media_id)]
         for some in batched(names, BATCH)
-        for origin, media_id in quarantined.filter(named(some))
+        for origin, media_id in quarantined.filter(Named(some))
     }
 
 

@@ -7,11 +7,10 @@ from itertools import batched
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
-from django.db.models.expressions import RawSQL
 
 from quarantine.homeserver.models import LocalMedia, RemoteMedia
 from quarantine.homeserver.router import ALIAS
-from quarantine.mxc import Mxc, named
+from quarantine.mxc import Mxc, Named
 
 KEYS_PER_STATEMENT = 500
 HASHES_PER_STATEMENT = 500
@@ -67,11 +66,11 @@ def read(keys: Iterable[Mxc]) -> dict[Mxc, Media]:
     local, remote = by_table(keys)
     with reading():
         found = [
-            *(media for ids in batched(local, KEYS_PER_STATEMENT) for media in _local(media_id__in=ids)),
+            *(media for some in batched(local, KEYS_PER_STATEMENT) for media in _local(Named(some, origin=None))),
             *(
                 media
                 for some in batched(remote, KEYS_PER_STATEMENT)
-                for media in _remote(named(some, origin="media_origin"))
+                for media in _remote(Named(some, origin="media_origin"))
             ),
         ]
     return {media.mxc: media for media in found}
@@ -92,16 +91,16 @@ def quarantined_of(keys: Iterable[Mxc]) -> set[Mxc]:
             Mxc(*names)
             for some in batched(remote, KEYS_PER_STATEMENT)
             for names in RemoteMedia.objects.quarantined()
-            .filter(named(some, origin="media_origin"))
+            .filter(Named(some, origin="media_origin"))
             .values_list("media_origin", "media_id")
         ]
     return {*ours, *theirs}
 
 
-def by_table(keys: Iterable[Mxc]) -> tuple[list[str], list[Mxc]]:
-    """The ids of local media, and what is cached of other servers."""
+def by_table(keys: Iterable[Mxc]) -> tuple[list[Mxc], list[Mxc]]:
+    """Local media, and what is cached of other servers."""
     keys = list(keys)
-    local = [key.media_id for key in keys if key.origin == settings.HOMESERVER_NAME]
+    local = [key for key in keys if key.origin == settings.HOMESERVER_NAME]
     return local, [key for key in keys if key.origin != settings.HOMESERVER_NAME]
 
 
@@ -141,8 +140,8 @@ def being(quarantined: bool | None) -> dict[str, bool]:
     return {} if quarantined is None else {"quarantined_by__isnull": not quarantined}
 
 
-def _local(*, limit: int | None = None, order: Sequence[str] = (), **lookup: object) -> list[Media]:
-    rows = LocalMedia.objects.filter(**lookup).order_by(*order).values_list(*LOCAL_COLUMNS)[:limit]
+def _local(*conditions: Named, limit: int | None = None, order: Sequence[str] = (), **lookup: object) -> list[Media]:
+    rows = LocalMedia.objects.filter(*conditions, **lookup).order_by(*order).values_list(*LOCAL_COLUMNS)[:limit]
     return [
         Media(
             mxc=Mxc(settings.HOMESERVER_NAME, media_id),
@@ -164,7 +163,7 @@ def _local(*, limit: int | None = None, order: Sequence[str] = (), **lookup: obj
     ]  # fmt: skip
 
 
-def _remote(*conditions: RawSQL, limit: int | None = None, order: Sequence[str] = (), **lookup: object) -> list[Media]:
+def _remote(*conditions: Named, limit: int | None = None, order: Sequence[str] = (), **lookup: object) -> list[Media]:
     rows = RemoteMedia.objects.filter(*conditions, **lookup).order_by(*order).values_list(*REMOTE_COLUMNS)[:limit]
     return [
         Media(

@@ -24,7 +24,7 @@ from quarantine.homeserver.gateway import MOST_DOWNLOAD, Download, HomeserverErr
 from quarantine.homeserver.media import Media
 from quarantine.homeserver.models import FeedChange, LocalMedia, RemoteMedia, StreamPosition
 from quarantine.homeserver.router import ALIAS, HomeserverReadOnlyError
-from quarantine.mxc import Mxc, named
+from quarantine.mxc import Mxc, Named
 
 INSTANCE = "master"
 SYSTEM = "system"  # who quarantines an upload whose hash is quarantined
@@ -163,7 +163,7 @@ class SampleHomeserver:
         remote = [row.mxc for row in some if not row.local]
         LocalMedia.objects.filter(media_id__in=local).update(quarantined_by=by)
         if remote:
-            RemoteMedia.objects.filter(named(remote, origin="media_origin")).update(quarantined_by=by)
+            RemoteMedia.objects.filter(Named(remote, origin="media_origin")).update(quarantined_by=by)
 
     def _append(self, met: list[Media], *, quarantined: bool) -> None:
         """Take the next ids, in this order. The transaction began IMMEDIATE: nobody else takes them."""

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from threading import Barrier
 
 import psycopg
@@ -269,6 +270,14 @@ def test_a_row_of_the_feed_can_be_stored_only_once(bound):
 
     with pytest.raises(IntegrityError), transaction.atomic():
         again.save(force_insert=True)
+
+
+def test_media_is_found_by_any_name(bound):
+    names = ['a"b', "c\\d", '\\"', "{e,f}", "NULL", "", " g ", "h'i", "%s", "j\nk", "\u202e\U0001f4a9"]
+    keys = [Mxc(name, other) for name, other in pairwise([*names, "last"])]
+    ledger.append([an_entry(key.media_id, origin=key.origin) for key in keys])
+
+    assert ledger.fetch_items([*keys, Mxc("a", "b"), Mxc("e", "f")]).keys() == set(keys)
 
 
 # --- Versions -----------------------------------------------------------------------------
