@@ -46,7 +46,7 @@ def execute(rows: Sequence[models.Model], *, conflict: str) -> None:
     values = prepared(map(attrgetter(*fields), rows), columns, connection)
     with connection.cursor() as db:
         if connection.vendor == "postgresql":
-            arrays = ", ".join(f"%s::{array_type(each, connection)}" for each in columns)
+            arrays = ", ".join(f"%s::{type_name(each, connection)}[]" for each in columns)
             together = [list(each) for each in zip(*values, strict=True)]
             # WHERE true: without it the grammar takes ON for that of a join.
             db.execute(f"{into} SELECT * FROM unnest({arrays}) WHERE true {conflict}", together)  # noqa: S608 - names of our own tables
@@ -62,7 +62,10 @@ def load(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequen
     values = prepared(rows, columns, connection)
     with connection.cursor() as db:
         if connection.vendor == "postgresql":
-            with connection.wrap_database_errors, db.cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+            # Binary: the adapter takes an eighth of the time over a row.
+            into = f"COPY {table} ({names}) FROM STDIN (FORMAT binary)"
+            with connection.wrap_database_errors, db.cursor.copy(into) as copy:
+                copy.set_types([type_name(each, connection) for each in columns])
                 for row in values:
                     copy.write_row(row)
             return
@@ -132,9 +135,9 @@ def converter(field: Any, connection: BaseDatabaseWrapper) -> Callable[[Any], An
     return partial(target.get_db_prep_save, connection=connection)
 
 
-def array_type(field: Any, connection: BaseDatabaseWrapper) -> str:
-    """Without a length: to cast would cut a text silently, where to store it raises DataError."""
-    return str(field.db_type(connection)).partition("(")[0] + "[]"
+def type_name(field: Any, connection: BaseDatabaseWrapper) -> str:
+    """PostgreSQL's, without a length: to cast would cut a text silently, where to store it raises DataError."""
+    return str(field.db_type(connection)).partition("(")[0]
 
 
 def marks(columns: Sequence[Any]) -> str:

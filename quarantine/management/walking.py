@@ -52,8 +52,11 @@ class WalkingCommand(BaseCommand):
             try:
                 require_prepared()
                 return job.go(restart=options["restart"])
-            except (LedgerError, HomeserverAwayError, DatabaseError) as error:
-                msg = f"{str(error).strip()} Nothing is lost: run the same command again to go on."
+            except LedgerError as error:
+                raise CommandError(str(error)) from error
+            except (HomeserverAwayError, DatabaseError) as error:
+                reason = str(error).strip().partition("\n")[0].removesuffix(".")
+                msg = f"{reason}. Nothing is lost: run the same command again to go on."
                 raise CommandError(msg) from error
 
     def finish(self, report: Report, options: dict[str, Any], *, exit_code: int = 0) -> None:

@@ -1,5 +1,7 @@
 """Making media: believable types, sizes, names, uploaders and origins; every thirtieth name is hostile."""
 
+from bisect import bisect
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -50,6 +52,11 @@ def timed(name: str) -> str:
     return name
 
 
+def pick[Choice](rng: Random, choices: Sequence[Choice], cum_weights: Sequence[float]) -> Choice:
+    """What `rng.choices` would choose, in a quarter of its time; it is asked twice for each change."""
+    return choices[bisect(cum_weights, rng.random() * cum_weights[-1], 0, len(choices) - 1)]
+
+
 class Studio:
     """Makes items, the same ones for the same random numbers."""
 
@@ -73,7 +80,7 @@ class Studio:
         rng = self.rng
         local = rng.random() < 0.62 if local is None else local
         kind = self.kinds.get(like.media_type) if like else None
-        kind = kind or rng.choices(names.KINDS, cum_weights=self.kind_weights)[0]
+        kind = kind or pick(rng, names.KINDS, self.kind_weights)
         name, media_type = self.name(kind, created)
         return Item(
             origin=self.home if local else self.server(),
@@ -111,7 +118,7 @@ class Studio:
         return f"@{self.rng.choice(names.SPAMMER_NAMES)}{self.rng.randrange(10_000)}:{self.home}"
 
     def server(self) -> str:
-        return self.rng.choices(self.servers, cum_weights=self.server_weights)[0]
+        return pick(self.rng, self.servers, self.server_weights)
 
     def media_id(self, *, local: bool) -> str:
         """24 letters as Synapse makes them; other servers have other habits."""

@@ -9,7 +9,7 @@ from random import Random
 from quarantine.models import Cause, Source, Verb
 from quarantine.mxc import Mxc
 from quarantine.sample import names
-from quarantine.sample.items import Content, Item, Studio
+from quarantine.sample.items import Content, Item, Studio, pick
 from quarantine.sample.rhythm import in_office_hours
 
 CATEGORIES = tuple(names.QUARANTINE_REASONS)
@@ -105,7 +105,7 @@ class Stage:
     ) -> None:
         """By staff, if anyone works at this hour, or by a Matrix moderator."""
         if (by_staff and self.staff) or self.somebody_works(moment):
-            [category] = self.rng.choices(CATEGORIES, cum_weights=(60, 74, 84, 88, 100))
+            category = pick(self.rng, CATEGORIES, (60, 74, 84, 88, 100))
             reason = self.rng.choice(names.QUARANTINE_REASONS[category])
             deed = self.deed(Verb.QUARANTINE, cause, target, category=category, reason=reason)
             self.add(self.by_deed(moment, items, deed))
@@ -156,7 +156,7 @@ class Stage:
         )
 
     def by_moderator(self, moment: datetime, items: list[Item]) -> Incident:
-        by = f"{self.rng.choices(names.MODERATORS, (5, 3, 2, 1))[0]}:{self.home}"
+        by = f"{pick(self.rng, names.MODERATORS, (5, 8, 10, 11))}:{self.home}"
         return Incident(
             moment=moment, items=items, quarantined=True, source=Source.FEED, by=by, not_before=moment - LOOK
         )

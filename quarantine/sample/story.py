@@ -12,7 +12,7 @@ from random import Random
 
 from quarantine.models import Cause, Source
 from quarantine.sample import names
-from quarantine.sample.items import Content, Item
+from quarantine.sample.items import Content, Item, pick
 from quarantine.sample.rhythm import make_moments, make_waves
 from quarantine.sample.stage import Incident, Stage, mxc
 
@@ -68,7 +68,7 @@ class Story:
         sizes: list[int] = []
         left = self.changes
         while left:
-            size = self.rng.choices((1, self.rng.randrange(2, 5), self.rng.randrange(5, 42)), (86, 10, 4))[0]
+            size = pick(self.rng, (1, self.rng.randrange(2, 5), self.rng.randrange(5, 42)), (86, 96, 100))
             sizes.append(min(size, left) if left > LAST_SINGLY else 1)
             left -= sizes[-1]
         return sizes
@@ -76,7 +76,7 @@ class Story:
     def happen(self, moment: datetime, size: int) -> None:
         """One incident of `size` items, or fewer where that many can't be had; an undo may be of more."""
         audit = moment.hour == AUDIT_HOUR and moment.minute < 30
-        [chosen] = self.rng.choices(SCENES, cum_weights=likely(size >= 5, audit, self.last_sweep() is not None))
+        chosen = pick(self.rng, SCENES, likely(size >= 5, audit, self.last_sweep() is not None))
         if not any(getattr(self, scene)(moment, size) for scene in (chosen, "quarantine_again", "release")):
             self.toggle_anchor(moment)
 
@@ -99,8 +99,9 @@ class Story:
             yield
 
     def find(self, item: Item) -> None:
-        moderators = [f"{name}:{self.stage.home}" for name in names.MODERATORS]
-        by = self.rng.choices(("system", *moderators), (2 if item.local else 0, 5, 3, 2, 1))[0]
+        found = 2 if item.local else 0
+        who = pick(self.rng, ("system", *names.MODERATORS), (found, found + 5, found + 8, found + 10, found + 11))
+        by = who if who == "system" else f"{who}:{self.stage.home}"
         self.stage.add(
             Incident(
                 moment=self.start, items=[item], quarantined=True, source=Source.BACKFILL, in_feed=False,
@@ -160,7 +161,7 @@ class Story:
         """What was posted to one room, came from one server, or stands in a list somebody sent."""
         if not self.room_for(size):
             return False
-        cause = self.rng.choices((Cause.ROOM, Cause.ORIGIN, Cause.LIST), (5, 3, 2))[0]
+        cause = pick(self.rng, (Cause.ROOM, Cause.ORIGIN, Cause.LIST), (5, 8, 10))
         made = [self.studio.shortly_before(moment, typically=timedelta(hours=20)) for _ in range(size)]
         items = [
             self.stage.keep(self.studio.make(when, local=False if cause is Cause.ORIGIN else None)) for when in made
