@@ -67,6 +67,18 @@ def test_a_run_under_way_shows_progress_rate_and_time_left(client, admin):
         assert said in page
 
 
+def test_nothing_is_said_of_statements_where_none_was_measured(client, admin):
+    """The ledger's own list is no table of the homeserver."""
+    run = make_run(longest_statement_ms=3.5)
+    Leg.objects.create(run=run, over="held", scanned=70, found=2)
+
+    [local, held] = [part.partition("</section>")[0] for part in client.get(URL).text.split('card" aria-label="')[1:]]
+
+    assert "Longest statement <b>3.5 ms" in local
+    assert "<b>2</b> no longer so" in held
+    assert "statement" not in held
+
+
 def test_the_swap_is_a_slice_of_the_page(client, admin):
     make_run(status=Run.Status.FINISHED, done=True)
 
