@@ -49,6 +49,11 @@ async def download(scope: Scope, receive: Receive, send: Send) -> None:
     await downloads(scope, receive, send)
 
 
+async def preview(scope: Scope, receive: Receive, send: Send) -> None:
+    previews: Streams = scope["state"]["previews"]
+    await previews(scope, receive, send)
+
+
 async def changes(scope: Scope, receive: Receive, send: Send) -> None:
     endpoint: ChangesEndpoint = scope["state"]["changes"]
     await endpoint(scope, receive, send)
@@ -58,15 +63,22 @@ ROUTES: dict[str, Application] = {"/changes/live": live, "/healthz": healthz}
 ROUTES["/_synapse/admin/v1/media/quarantine_changes"] = measured(changes, "changes")
 ROUTES |= {f"/{what}.{form}": measured(export, "export") for what in ("changes", "actions") for form in CONTENT_TYPES}
 DOWNLOADS = "/_matrix/client/v1/media/download/"
-measured_download, measured_page = measured(download, "download"), measured(bridge, "page")
+PREVIEWS = "/previews/"
+measured_page = measured(bridge, "page")
+measured_download, measured_preview = measured(download, "download"), measured(preview, "preview")
 
 
 async def route(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await live_and_die(scope, receive, send)
     else:
-        otherwise = measured_download if scope["path"].startswith(DOWNLOADS) else measured_page
-        await ROUTES.get(scope["path"], otherwise)(scope, receive, send)
+        await application_at(scope["path"])(scope, receive, send)
+
+
+def application_at(path: str) -> Application:
+    if path.startswith((DOWNLOADS, PREVIEWS)):
+        return measured_download if path.startswith(DOWNLOADS) else measured_preview
+    return ROUTES.get(path, measured_page)
 
 
 async def live_and_die(scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,6 +87,7 @@ async def live_and_die(scope: Scope, receive: Receive, send: Send) -> None:
     hub = scope["state"]["hub"] = Hub()
     exports = scope["state"]["exports"] = Streams("export")
     downloads = scope["state"]["downloads"] = Streams("download")
+    previews = scope["state"]["previews"] = Streams("preview")
     endpoint = scope["state"]["changes"] = ChangesEndpoint()
     before_stopping(hub.close_streams)
     end_with_parent()
@@ -83,6 +96,7 @@ async def live_and_die(scope: Scope, receive: Receive, send: Send) -> None:
     hub.close()
     exports.close()
     downloads.close()
+    previews.close()
     await endpoint.close()
     await send({"type": "lifespan.shutdown.complete"})
 

@@ -1,4 +1,4 @@
-"""Exports and downloads as native ASGI: a slow reader costs a task and one connection, never a page's thread."""
+"""Exports, downloads and previews as native ASGI: a slow reader costs a task and one connection, never a page's thread."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ WRITE_TIMEOUT = 30.0  # seconds a reader may take for one block
 
 
 class Streams:
-    """The exports of this process, or its downloads."""
+    """The exports of this process, its downloads, or its previews."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""Files on their way from the homeserver to a program: bounded in size, time and number, never cached.
+"""Files on their way from the homeserver to a program or a person: bounded in size, time and number, never cached.
 
 What can't be had is 404, so that one dead item does not hold up whoever waits for it. What may be had
 later (the homeserver is starting, too many at once) is 503: skipping it would lose it.
@@ -8,12 +8,11 @@ import re
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
 from django.http import StreamingHttpResponse
 
 from dashboard.bearer import RefusedError
-from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import (
     Download,
     HomeserverError,
@@ -23,13 +22,15 @@ from quarantine.homeserver.gateway import (
     UnknownMediaError,
 )
 from quarantine.homeserver.media import HomeserverAwayError
-from quarantine.mxc import Mxc
 
 AT_ONCE = 4
 LONGEST = 300.0  # seconds from the first byte to the last
 TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")  # RFC 6838; nothing after it is passed on
 
-slots = threading.BoundedSemaphore(AT_ONCE)
+
+def new_slots() -> threading.BoundedSemaphore:
+    """For AT_ONCE downloads of one purpose: programs and people don't wait for each other."""
+    return threading.BoundedSemaphore(AT_ONCE)
 
 
 class OpenDownload:
@@ -67,14 +68,14 @@ class DownloadOpening(StreamingHttpResponse):
         return True
 
 
-def open_download(mxc: Mxc) -> OpenDownload:
-    """Ask the homeserver for a file. Raises RefusedError."""
+def open_download(coming: AbstractContextManager[Download], *, slots: threading.BoundedSemaphore) -> OpenDownload:
+    """Ask the homeserver for a file, which entering `coming` does. Raises RefusedError."""
     with ExitStack() as held:
         if not slots.acquire(blocking=False):
             raise later(f"{AT_ONCE} downloads are running already.", after=2)
         held.callback(slots.release)
         try:
-            download = held.enter_context(gateway().download(mxc))
+            download = held.enter_context(coming)
         except (UnknownMediaError, TooLargeError) as error:
             raise RefusedError(404, "M_NOT_FOUND", str(error)) from error
         except (UnavailableError, HomeserverAwayError) as error:

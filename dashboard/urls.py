@@ -23,6 +23,7 @@ from dashboard.views.exports import export
 from dashboard.views.finding import facets, find
 from dashboard.views.insights import insights
 from dashboard.views.media import media_detail
+from dashboard.views.previews import preview
 from dashboard.views.reasons import reason_add, reason_change, reasons, requarantine
 from dashboard.views.saved_views import saved_views, view_add, view_change, view_delete
 from dashboard.views.theme import theme
@@ -45,6 +46,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("views/<int:number>/change/", view_change, name="view-change"),
     path("views/<int:number>/delete/", view_delete, name="view-delete"),
     path("media/<origin:origin>/<name:media_id>/", media_detail, name="media-detail"),
+    path("previews/<origin:origin>/<name:media_id>/", preview, name="preview"),
     path("actions/", action_list, name="action-list"),
     path("actions.<export_form:form>", action_export, name="action-export"),
     path("actions/new/", action_new, name="action-new"),

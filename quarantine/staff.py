@@ -91,10 +91,10 @@ def set_role(*, name: str, role: Role) -> Staff:
     return staff
 
 
-def set_preferences(staff: Staff, *, single_keys: bool) -> None:
+def set_preferences(staff: Staff, *, single_keys: bool, previews: bool) -> None:
     """How the pages work for this person."""
-    staff.single_keys = single_keys
-    staff.save(update_fields=["single_keys"])
+    staff.single_keys, staff.previews = single_keys, previews
+    staff.save(update_fields=["single_keys", "previews"])
 
 
 def set_password(*, name: str, password: str) -> Staff:

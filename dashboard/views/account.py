@@ -5,6 +5,7 @@ from http import HTTPStatus
 from allauth.account.forms import ChangePasswordForm, LoginForm
 from allauth.account.views import LoginView, PasswordChangeView
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.http import HttpResponse, HttpResponseRedirect
@@ -41,13 +42,15 @@ class StaffRequest(HtmxRequest):
 
 @require_safe
 def account(request: StaffRequest) -> HttpResponse:
-    return render(request, "dashboard/account.html", {"sessions": open_sessions(request, request.user)})
+    context = {"sessions": open_sessions(request, request.user), "previews_on": settings.MEDIA_PREVIEWS}
+    return render(request, "dashboard/account.html", context)
 
 
 @require_POST
 def preferences(request: StaffRequest) -> HttpResponseRedirect:
     """What a browser leaves out of a form is off."""
-    set_preferences(request.user, single_keys="single_keys" in request.POST)
+    previews = "previews" in request.POST if settings.MEDIA_PREVIEWS else request.user.previews  # not asked where off
+    set_preferences(request.user, single_keys="single_keys" in request.POST, previews=previews)
     messages.success(request, "Saved.")
     return redirect("account")
 

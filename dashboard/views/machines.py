@@ -1,6 +1,7 @@
 """What programs read beside the changes API: what is quarantined now, files, and the description of it all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
@@ -14,15 +15,19 @@ from django.views.decorators.csrf import csrf_exempt
 from dashboard.bearer import HEADERS, RefusedError, caller, only_get, uses
 from dashboard.change_json import change_text, compact
 from dashboard.changes_api import parse_integer, parse_limit, refusal, refused_by
-from dashboard.media_downloads import DownloadOpening, open_download
+from dashboard.media_downloads import DownloadOpening, new_slots, open_download
 from dashboard.openapi import DESCRIPTION
 from dashboard.terms import BIGGEST
 from quarantine.fold import LedgerError
+from quarantine.homeserver.connect import gateway
+from quarantine.homeserver.gateway import Download
 from quarantine.models import Change, MediaItem, Role, Scope, Staff, State
 from quarantine.mxc import Mxc
 
 BYPASS = "admin_unsafely_bypass_quarantine"
 DISPOSITION = {"Content-Disposition": "attachment", "Content-Security-Policy": "sandbox; default-src 'none'"}
+
+slots = new_slots()
 
 
 def for_programs(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -87,11 +92,17 @@ def download(request: HttpRequest, origin: str, media_id: str) -> HttpResponseBa
         raise RefusedError(404, "M_NOT_FOUND", f"Not found without {BYPASS}=true.")
     uses.note(who)
     uses.write()
-    opened = open_download(Mxc(origin, media_id))
+    opened = open_download(fetched(Mxc(origin, media_id)), slots=slots)
     headers = HEADERS | DISPOSITION
     if opened.length is not None:
         headers["Content-Length"] = str(opened.length)
     return DownloadOpening(opened, headers=headers)
+
+
+@contextmanager
+def fetched(mxc: Mxc) -> Iterator[Download]:
+    with gateway().download(mxc) as file:
+        yield file
 
 
 @for_programs

@@ -2,7 +2,9 @@
 
 from http import HTTPStatus
 
+from django.conf import settings
 from django.http import HttpResponse
+from django.utils.csp import CSP
 from django.views.decorators.http import require_safe
 
 from dashboard.dossiers import dossier
@@ -16,8 +18,12 @@ from dashboard.views.account import StaffRequest
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.models import Category, Change, Role
 from quarantine.mxc import Mxc
+from quarantine.reveals import may_reveal, reveals
 
 SWAPS = {"history": "history"}
+MOST_REVEALS = 20
+# What was fetched on purpose is shown from memory: on this page alone, and only where previews are offered.
+WITH_PREVIEW = settings.SECURE_CSP | {"img-src": [CSP.SELF, "blob:"], "media-src": ["blob:"]}
 
 
 @require_safe
@@ -32,7 +38,10 @@ def media_detail(request: StaffRequest, origin: str, media_id: str) -> HttpRespo
         return unknown(request, mxc, status=HTTPStatus.NOT_FOUND)
     filters = ChangeFilter(request.GET, queryset=Change.objects.filter(origin=origin, media_id=media_id))
     page = change_page(filters, head=BIGGEST - 1)
+    offered = may_reveal(request.user) and found.media.row is not None
     context = {
+        "preview_offered": offered,
+        "reveals": reveals(mxc, most=MOST_REVEALS) if request.user.may(Role.MODERATOR) else [],
         "dossier": found,
         "media": found.media,
         "may_act": request.user.may(Role.MODERATOR),
@@ -43,7 +52,10 @@ def media_detail(request: StaffRequest, origin: str, media_id: str) -> HttpRespo
         "events": [row_context(change) for change in page.changes],
     }
     status = HTTPStatus.OK if filters.is_valid() else HTTPStatus.UNPROCESSABLE_ENTITY
-    return render_page(request, "dashboard/media_detail.html", context, swaps=SWAPS, status=status)
+    response = render_page(request, "dashboard/media_detail.html", context, swaps=SWAPS, status=status)
+    if offered:
+        response._csp_config = WITH_PREVIEW  # type: ignore[attr-defined] # as Django's own decorator sets it
+    return response
 
 
 def unknown(request: HtmxRequest, mxc: Mxc, *, status: HTTPStatus) -> HttpResponse:

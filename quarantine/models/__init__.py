@@ -16,6 +16,7 @@ from quarantine.models.ledger import (
     Staff,
     State,
 )
+from quarantine.models.reveals import Reveal
 from quarantine.models.runs import Consumer, Leg, Run, RunQuerySet, Scope
 from quarantine.models.tallies import RolledUp, Tally
 
@@ -37,6 +38,7 @@ __all__ = [
     "MediaItem",
     "OpenHole",
     "Return",
+    "Reveal",
     "Role",
     "RolledUp",
     "Run",

@@ -69,6 +69,7 @@ class Staff(AbstractUser):
     )
     role = models.CharField(max_length=16, choices=Role, default=Role.VIEWER)
     single_keys = models.BooleanField(default=True, db_default=True)  # shortcuts of one key (WCAG 2.1.4)
+    previews = models.BooleanField(default=True, db_default=True)  # is offered to look at files
 
     def may(self, role: Role) -> bool:
         """Whether this account is active and its role includes `role`."""

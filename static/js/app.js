@@ -9,4 +9,5 @@ import "./local-time.js";
 import "./menus.js";
 import "./paste.js";
 import "./plan.js";
+import "./preview.js";
 import "./selection.js";

@@ -137,7 +137,7 @@ def test_costs_the_same_few_queries_whatever_it_shows(client, django_assert_num_
     make_local_media("unchanged", sha256=HASH)
 
     with (
-        django_assert_num_queries(11),  # session, account; item, its change; copies (3); others (2); history
+        django_assert_num_queries(12),  # session, account; item, its change; copies (3); others (2); history; looks
         django_assert_num_queries(3, using="homeserver"),  # its row; local and remote copies
     ):
         client.get(ABC)
