@@ -16,12 +16,12 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 
-from dashboard.wire import Application, Message, Receive, Scope, Send, respond
+from dashboard.wire import Application, Message, Receive, Scope, Send, respond, send_body, start
 from dashboard.wsgi import application
 
 THREADS = 8  # as many requests at once; each thread holds a database connection
 BODY_TIMEOUT = 30  # seconds in which the whole body must have come
-MOST_DROPPED = 32 * 1024 * 1024  # bytes
+DRAINED = 32 * 1024 * 1024  # bytes read past what is taken: a browser that can't finish sending shows no answer
 CHUNKS_AHEAD = 64  # a thread may write so much before it waits for a slow client
 
 # The casts: a2wsgi and uvicorn each have their own types for what ASGI leaves to dictionaries.
@@ -41,7 +41,7 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
         async with asyncio.timeout(BODY_TIMEOUT):
             body = await read_body(receive)
     except TooLargeError:
-        await pages(too_large(scope), replay(b"", receive), send)  # Django says so before it looks for a body
+        await refuse(scope, send)
     except TimeoutError:
         await respond(send, status=HTTPStatus.REQUEST_TIMEOUT, text="Too slow.")
     except GoneError:
@@ -51,27 +51,27 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The rest of one that is too large is read and dropped, within reason: browsers listen only once they have sent all."""
-    body, read, more = bytearray(), 0, True
-    while more and read <= MOST_DROPPED:
+    body = bytearray()
+    read, more = 0, True
+    while more and read < DRAINED:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise GoneError
-        some = message.get("body", b"")
-        read += len(some)
+        chunk = message.get("body", b"")
+        read += len(chunk)
         if read <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            body += some
+            body += chunk
         more = message.get("more_body", False)
-    if read > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+    if read > len(body):
         raise TooLargeError
     return bytes(body)
 
 
-def too_large(scope: Scope) -> Scope:
-    """The same request, of a length that is refused."""
-    kept = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
-    length = str(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1).encode()
-    return tidy({**scope, "headers": [*kept, (b"content-length", length)]})
+async def refuse(scope: Scope, send: Send) -> None:
+    """The page for a form that is too large; Django never sees the form."""
+    response = await asyncio.to_thread(answer, scope, cut_short=True)
+    await start(send, status=response.status_code, headers=response.headers.items())
+    await send_body(send, response.content)
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
@@ -92,8 +92,13 @@ def tidy(scope: Scope) -> Scope:
     return {**scope, "headers": [(name, value) for name, value in scope["headers"] if b"_" not in name]}
 
 
-def answer(scope: Scope) -> HttpResponse:
-    """What Django answers to a request without a body, for endpoints that go on by themselves; call it in a thread."""
+def answer(scope: Scope, *, cut_short: bool = False) -> HttpResponse:
+    """What Django answers to a request without a body, for endpoints that go on by themselves; call it in a thread.
+
+    `cut_short`: there was a body, too large for any form.
+    """
     environ = build_environ(cast("Any", tidy(scope)), cast("Any", io.BytesIO()))
-    response = application.get_response(WSGIRequest(cast("dict[str, Any]", environ)))
+    request = WSGIRequest(cast("dict[str, Any]", environ))
+    request.cut_short = cut_short  # type: ignore[attr-defined] # for PagesMiddleware
+    response = application.get_response(request)
     return cast("HttpResponse", response)

@@ -1,18 +1,19 @@
 """What every request passes: headers Django has no setting for, the sign-in gate, errors mapped once."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.defaults import permission_denied
 from django_htmx.http import HttpResponseClientRedirect
 
+from dashboard.errors import not_allowed, too_large
+from dashboard.references import HEADER, reference
 from quarantine.staff import NotAllowedError
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -35,6 +36,8 @@ class HeadersMiddleware:
         response = self.get_response(request)
         for name, value in EXTRA_HEADERS.items():
             response.headers.setdefault(name, value)
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            response.headers[HEADER] = reference(request)
         return response
 
 
@@ -46,22 +49,15 @@ class PagesMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Keep pages out of every cache: shared ones, and that of a browser someone else uses next."""
-        response = self.get_response(request)
+        response = too_large(request) if getattr(request, "cut_short", False) else self.get_response(request)
         if "no-store" not in response.headers.get("Cache-Control", ""):
             response.headers["Cache-Control"] = "no-store"
         return response
 
-    def process_view(self, request: HttpRequest, *_: Any) -> None:
-        """Refuse what is larger than any form of ours before anything looks into it."""
-        length = request.META.get("CONTENT_LENGTH") or ""
-        if length.isdecimal() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            msg = f"{length} bytes"
-            raise RequestDataTooBig(msg)
-
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer what the core refuses, so that no view has to catch it."""
         if isinstance(exception, NotAllowedError):
-            return permission_denied(request, exception)
+            return not_allowed(request, exception)
         return None
 
 

@@ -249,6 +249,7 @@ CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "quarantine_csrf"
 CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 14 * 86_400
 CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "dashboard.errors.forged"
 # A pasted list of ten thousand media fits; nothing is ever uploaded.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
@@ -263,8 +264,13 @@ DEMO_PASSWORD = env("DEMO_PASSWORD", "demo")  # of the demo's accounts; nothing 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"not cut off": {"()": "dashboard.wire.NotCutOff"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["not cut off"]}},
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}{reference}", "style": "{"}},
+    "filters": {
+        "not cut off": {"()": "dashboard.wire.NotCutOff"},
+        "reference": {"()": "dashboard.references.WithReference"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["not cut off", "reference"]}
+    },
     "root": {"handlers": ["stderr"], "level": "INFO"},
 }

@@ -4,6 +4,7 @@ from allauth.account.views import logout
 from django.urls import URLPattern, URLResolver, path, register_converter
 from django.views.decorators.http import require_POST
 
+from dashboard import errors
 from dashboard.changes_api import quarantine_changes
 from dashboard.converters import (
     ControlConverter,
@@ -28,6 +29,11 @@ from dashboard.views.reasons import reason_add, reason_change, reasons, requaran
 from dashboard.views.saved_views import saved_views, view_add, view_change, view_delete
 from dashboard.views.theme import theme
 from dashboard.views.timeline import timeline
+
+handler400 = errors.bad_request
+handler403 = errors.not_allowed
+handler404 = errors.not_found
+handler500 = errors.server_error
 
 register_converter(OriginConverter, "origin")
 register_converter(NameConverter, "name")
@@ -82,5 +88,3 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/sessions/end-others/", end_others, name="session-end-others"),
     path("account/sessions/<int:number>/end/", end_session, name="session-end"),
 ]
-
-handler400 = "dashboard.views.system.bad_request"

@@ -2,14 +2,10 @@
 
 from http import HTTPStatus
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
 from django.utils import timezone
-from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -66,11 +62,3 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """For Prometheus, with a token of scope metrics:read."""
     caller(authorization(request), Scope.METRICS)
     return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST, headers=HEADERS)
-
-
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """What can't be read. A form with too much in it can: it is people who paste long lists."""
-    if not isinstance(exception, RequestDataTooBig | TooManyFieldsSent):
-        return defaults.bad_request(request, exception)
-    context = {"most": settings.DATA_UPLOAD_MAX_MEMORY_SIZE, "most_fields": settings.DATA_UPLOAD_MAX_NUMBER_FIELDS}
-    return render(request, "413.html", context, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

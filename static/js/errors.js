@@ -15,8 +15,12 @@ for (const [name, words] of Object.entries(WORDS)) {
   document.addEventListener(name, () => tell(words));
 }
 
-document.addEventListener("htmx:responseError", (event) => {
-  tell(`The server answered with an error (${event.detail.xhr.status}). What you see may be out of date.`);
+/** In the server's own sentence where it has one for us, with what to quote. */
+document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {
+  const said = xhr.getResponseHeader("Content-Type")?.startsWith("text/plain") && xhr.responseText.trim();
+  const reference = xhr.getResponseHeader("X-Request-ID");
+  const words = said || `The server answered with an error (${xhr.status}).`;
+  tell(`${words} What you see may be out of date.${reference ? ` Reference ${reference}.` : ""}`);
 });
 
 document.addEventListener("htmx:afterOnLoad", (event) => {

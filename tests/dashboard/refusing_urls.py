@@ -3,6 +3,7 @@
 from django.http import HttpResponse
 from django.urls import path
 
+from dashboard.urls import handler400, handler403, handler404, handler500  # noqa: F401 - Django looks for them here
 from dashboard.urls import urlpatterns as real
 from quarantine.models import Role
 from quarantine.staff import require

@@ -210,7 +210,9 @@ def test_a_body_larger_than_any_form_is_refused_in_a_sentence(server):
     answer = server.request("POST", "/login/", body=b"x" * 8_000_000)
 
     assert answer.status == 413
-    assert b"This is too much at once" in answer.body
+    assert b"This is more than one form can carry" in answer.body
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert server.request("POST", "/login/", body=b"x" * 1_000_000).status == 403  # read, and no form of ours
 
 
 def test_a_header_with_underscores_is_not_taken_for_another(server):

@@ -1,0 +1,126 @@
+"""What people read where there is no answer: what happened, what still holds, and a reference to quote.
+
+The pages of a stranger, of a request that can't be trusted and of a server that can't reach its database
+need neither session nor database. To htmx each is one sentence, for the notice of the page that asked.
+"""
+
+import sys
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+
+from dashboard.references import reference
+
+RETRY_AFTER = 10  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    icon: str
+    title: str
+    heading: str
+    text: str
+    passes: bool = False  # the same may work in a moment
+    bare: bool = False  # without what is read from the database: navigation, notices, who is signed in
+
+
+BAD_REQUEST = Words(
+    icon="warn",
+    title="Bad request",
+    heading="This request can't be read",
+    text="Nothing has changed. Its address or its form was damaged on the way.",
+    bare=True,
+)
+NOT_ALLOWED = Words(
+    icon="key",
+    title="Not allowed",
+    heading="Your role does not include this",
+    text="Nothing has changed. An administrator can give you another role.",
+)
+FORGED = Words(
+    icon="warn",
+    title="Form refused",
+    heading="This form did not come from here",
+    text="Nothing has changed. The page may have been open since before you signed in, or cookies are turned off. "
+    "Reload it and try again.",
+    bare=True,
+)
+NOT_FOUND = Words(
+    icon="search",
+    title="Not found",
+    heading="There is no such page",
+    text="The address may be mistyped, or what it led to is not on record here.",
+)
+TOO_LARGE = Words(
+    icon="warn",
+    title="Too large",
+    heading="This is more than one form can carry",
+    text="Nothing has changed. Up to 1 MB fits, some ten thousand media: send the list in parts, or have it read "
+    "from a file by manage.py quarantine --from-file.",
+    bare=True,
+)
+BROKEN = Words(
+    icon="error",
+    title="Something broke",
+    heading="Something broke here",
+    text="Look whether what you did took effect before you do it again. The ledger records each change wholly or "
+    "not at all. The server's log says what broke, under the reference below.",
+    passes=True,
+    bare=True,
+)
+AWAY = Words(
+    icon="plug",
+    title="No database",
+    heading="The ledger's database does not answer",
+    text="Pages can't be read until it does. Nothing is lost: changes made meanwhile appear when it is back. "
+    "Look whether what you did took effect before you do it again.",
+    passes=True,
+    bare=True,
+)
+
+
+def error_page(request: HttpRequest, words: Words, *, status: HTTPStatus) -> HttpResponse:
+    if request.headers.get("HX-Request") == "true":
+        sentence = f"{words.heading}. {words.text}"
+        return HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")
+    skeleton = "bare.html" if words.bare else "base.html"
+    again = request.get_full_path() if words.passes and request.method in {"GET", "HEAD"} else None
+    context = {"words": words, "skeleton": skeleton, "reference": reference(request), "again": again}
+    # A request in the context alone: its processors would read session and account.
+    page = render_to_string("error.html", context | {"request": request}, request=None if words.bare else request)
+    return HttpResponse(page, status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, RequestDataTooBig | TooManyFieldsSent):
+        return too_large(request)
+    return error_page(request, BAD_REQUEST, status=HTTPStatus.BAD_REQUEST)
+
+
+def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_page(request, NOT_ALLOWED, status=HTTPStatus.FORBIDDEN)
+
+
+def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return error_page(request, FORGED, status=HTTPStatus.FORBIDDEN)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_page(request, NOT_FOUND, status=HTTPStatus.NOT_FOUND)
+
+
+def too_large(request: HttpRequest) -> HttpResponse:
+    return error_page(request, TOO_LARGE, status=HTTPStatus(413))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Called while the exception is handled; a database that is away is no fault of ours and passes."""
+    if not isinstance(sys.exception(), OperationalError | InterfaceError):
+        return error_page(request, BROKEN, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+    response = error_page(request, AWAY, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    response.headers["Retry-After"] = str(RETRY_AFTER)
+    return response
