@@ -29,6 +29,7 @@ from dashboard.pages import (
 )
 from quarantine.models import Cause, Change, ChangeQuerySet, Source
 
+JUMP = 1_000_000  # positions left out by a new generation of the ledger, after a failover
 FOLD_FROM = 5  # changes; fewer are shown one by one
 READ_ON = 200  # rows, where the first read did not fill the page
 MOST_READS = 6
@@ -195,7 +196,7 @@ class Walk:
         here = group[0].pk
         low, high = max(rest.low, min(far, here)), min(rest.high - 1, max(far, here))
         newest = group[0] if rest.newest_first else group[-1]
-        number = Count(high - low + 1)
+        number = Count(high - low + 1 - left_out(low, high))
         if self.narrowed:
             found = replace(rest, low=low, high=high + 1, budget=self.left / 2).positions(COUNTED + 1)
             number = Count(min(len(found.rows), COUNTED), more=len(found.rows) > COUNTED or bool(found.stopped_at))
@@ -235,6 +236,21 @@ def far_end(key: Key, at: int, *, up: bool) -> int:
 def next_position(changes: ChangeQuerySet, at: int, *, up: bool) -> int | None:
     nearest = changes.newer_than(at) if up else changes.older_than(at)
     return nearest.values_list("stream_id", flat=True).first()
+
+
+def left_out(low: int, high: int) -> int:
+    """How many positions from `low` to `high`, both of changes, were never given out: whole jumps alone.
+
+    No jump can lie between two probes that are half of one apart.
+    """
+    number, at = 0, low + JUMP // 2
+    while at < high:
+        above = next_position(Change.objects.all(), at - 1, up=True) or high
+        if above != at:
+            below = next_position(Change.objects.all(), at, up=False) or low
+            number += above - below - 1
+        at = above + JUMP // 2
+    return number
 
 
 def end_of_day(key: Key, at: int, *, up: bool) -> int:
