@@ -1,5 +1,6 @@
 """manage.py serve: what it refuses, whom it believes, and how it ends."""
 
+import gzip
 import re
 import signal
 import socket
@@ -219,6 +220,23 @@ def test_a_header_with_underscores_is_not_taken_for_another(server):
     answer = server.request("GET", "/", headers={"HX_Request": "true"})
 
     assert answer.status == 302  # to the sign-in page, by a redirect for people
+
+
+def test_pages_are_packed_and_streams_are_not(server):
+    staff = make_staff("anna", role=Role.ADMIN)
+    asked = {"Accept-Encoding": "gzip, br", "Cookie": cookie_of(staff)}
+    append(3)
+
+    page, export = server.request("GET", "/", headers=asked), server.request("GET", "/changes.csv", headers=asked)
+
+    assert (page.headers["Content-Encoding"], page.headers["Vary"].count("Accept-Encoding")) == ("gzip", 1)
+    assert gzip.decompress(page.body).decode().count('class="row"') == 3
+    assert len(page.body) < len(gzip.decompress(page.body)) / 4
+    assert (export.status, export.headers["Content-Encoding"], export.body.count(b"\n")) == (200, None, 4)
+    with server.stream(cookie=cookie_of(staff), headers={"Accept-Encoding": "gzip"}) as stream:
+        append()
+        assert ids(stream.take(1)) == [4]
+    assert "Content-Encoding" not in server.request("GET", "/", headers={"Cookie": cookie_of(staff)}).headers
 
 
 # --- Health -------------------------------------------------------------------------------
