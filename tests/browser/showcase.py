@@ -27,7 +27,7 @@ STATES = {
     "timeline-filtered": "/?scope=local&by=-system&q=name",
     "timeline-nothing-found": "/?origin=nowhere.example",
     "timeline-bad-filter": "/?state=nonsense",
-    "timeline-unfolded": "/?fold=off&limit=20",
+    "timeline-unfolded": "/?fold=off&limit=12",
     "media-unknown": "/media/nowhere.example/never/",
     "insights-24-hours": "/insights/?range=24h&backfill=off",
     "insights-nothing": "/insights/?after=2999-01-01",
@@ -44,7 +44,7 @@ def make_showcase() -> Staff:
     make_categories("spam", "malware", "other")
     admin = make_staff("admin", role=Role.ADMIN)
     make_staff("w" * 60)
-    make_changes(70, origin="remote.example", seen_at=now - timedelta(days=1))
+    make_changes(20, origin="remote.example", seen_at=now - timedelta(days=1))
     sweep = make_action(reason=STORY, staff=admin, category="spam", cause="user", target=USER)
     make_changes(8, action=sweep, changed_by="admin", cause="user", uploader=USER, seen_at=now)
     make_change(media_id="abc", upload_name=LONG, uploader=USER, sha256=HASH, seen_at=now, action=sweep)
@@ -83,7 +83,9 @@ def make_runs(now) -> None:
 
 def every_page(client) -> dict[str, str]:
     """Name and address: each GET of the URLconf that answers with a page, and the STATES."""
-    found = [address for address in addresses() if is_page(client.get(address))]
+    number = Action.objects.order_by("pk").values_list("pk", flat=True).first()  # counting goes on from test to test
+    known = (address.replace("/1/", f"/{number}/") for address in addresses())
+    found = [address for address in known if is_page(client.get(address))]
     return {name_of(address): address for address in found} | STATES
 
 
