@@ -275,7 +275,8 @@ def test_nothing_of_the_media_is_loaded(client):
     assert not re.search(r"<(?:img|video|audio|object|embed|iframe|picture|source)\b", page)
     loaded = re.findall(r'(?:src|<use href|<link[^>]*href)="([^"]+)"', page)
     assert loaded
-    assert [address for address in loaded if not address.startswith("/static/")] == []
+    # "#…" is a place in the page itself, which is painted once that is there
+    assert [address for address in loaded if not address.startswith(("/static/", "#"))] == []
 
 
 @pytest.mark.parametrize("name", ["origin", "by", "type", "uploader", "media", "q", "state", EVIL])
