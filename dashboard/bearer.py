@@ -1,7 +1,8 @@
 """Programs at the door: their token, what they are refused in Synapse's shape, and a note of what they did."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from quarantine import consumers
 from quarantine.consumers import Caller, UnknownTokenError, Use, WrongScopeError
@@ -26,11 +27,23 @@ class RefusedError(Exception):
 
 def caller(authorization: str, *scopes: Scope) -> Caller:
     """Who asks, by the header alone: what stands in a query string ends up in logs. One of the scopes is enough."""
+    token = token_of(authorization)
+    with refusals(*scopes):
+        return consumers.authenticate(token, scopes=scopes)
+
+
+def token_of(authorization: str) -> str:
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise RefusedError(401, "M_MISSING_TOKEN", "Missing access token")
+    return token.strip()
+
+
+@contextmanager
+def refusals(*scopes: Scope) -> Iterator[None]:
+    """What is wrong with a token, in Synapse's shape."""
     try:
-        return consumers.authenticate(token.strip(), scopes=scopes)
+        yield
     except UnknownTokenError:
         raise RefusedError(401, "M_UNKNOWN_TOKEN", "Invalid access token passed.") from None
     except WrongScopeError:

@@ -18,15 +18,16 @@ from django.views.decorators.csrf import csrf_exempt
 
 from dashboard.bearer import HEADERS, RefusedError, caller, only_get, uses
 from dashboard.change_json import compact
-from dashboard.change_pages import ChangePage, read_page
+from dashboard.change_pages import MOST, ChangePage, read_page
 from dashboard.replica import BROKEN, PRIMARY, READ, alias_for, leave_alone, patience
+from quarantine.consumers import Caller
 from quarantine.fold import LedgerError
 from quarantine.models import Scope
 
 logger = logging.getLogger(__name__)
 
 INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
-DEFAULT_LIMIT, MOST = 100, 1000
+DEFAULT_LIMIT = 100
 NOW = "now"
 WORTH_PACKING = 1000  # bytes
 
@@ -86,42 +87,56 @@ def refusal(refused: RefusedError) -> Answer:
     return Answer(status=refused.status, body=body, headers=headers)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A page by its request: changes above `position` (exclusive)."""
+
+    position: int
+    limit: int
+    deleted: bool
+
+
 def read_changes(question: Question) -> Answer:
     only_get(question.method)
     who = caller(question.authorization, Scope.CHANGES)
-    position = parse_from(question.values.get("from", ()), head=who.head)
-    limit = parse_limit(question.values.get("limit", ()))
-    if position >= who.head:
-        uses.note(who, position=position)
-        return page_answer(question, next_batch=who.head, rows="")
-    deleted = question.values.get("deleted", [""])[0] == "1"
-    page = read_somewhere(position=position, limit=limit, deleted=deleted)
-    uses.note(who, position=position, given=page.next_batch > position)
-    return page_answer(question, next_batch=page.next_batch, rows=page.rows)
+    wanted = to_wanted(question, head=who.head)
+    return page_answer(question, who, wanted, read_somewhere(wanted, head=who.head))
 
 
-def read_somewhere(*, position: int, limit: int, deleted: bool) -> ChangePage:
+def to_wanted(question: Question, *, head: int) -> Wanted:
+    """Raises RefusedError for what makes no sense, with a ledger that has got so far."""
+    return Wanted(
+        position=parse_from(question.values.get("from", ()), head=head),
+        limit=parse_limit(question.values.get("limit", ())),
+        deleted=question.values.get("deleted", [""])[0] == "1",
+    )
+
+
+def read_somewhere(wanted: Wanted, *, head: int) -> ChangePage:
     """From the replica where it has something newer; a lagging one shows a complete beginning, so nothing is skipped.
 
     One that has got just as far would say that this is the head, for as long as it lags.
     """
-    alias = alias_for(position + 1)
+    if wanted.position >= head:
+        return ChangePage(next_batch=head, rows=b"")
+    alias = alias_for(wanted.position + 1)
     if alias != PRIMARY:
         try:
             with patience(READ):
-                return read_page(alias, position=position, limit=limit, deleted=deleted)
+                return read_page(alias, position=wanted.position, limit=wanted.limit, deleted=wanted.deleted)
         except BROKEN as error:
             leave_alone(error)
-    return read_page(PRIMARY, position=position, limit=limit, deleted=deleted)
+    return read_page(PRIMARY, position=wanted.position, limit=wanted.limit, deleted=wanted.deleted)
 
 
-def page_answer(question: Question, *, next_batch: int, rows: str) -> Answer:
+def page_answer(question: Question, who: Caller, wanted: Wanted, page: ChangePage) -> Answer:
     """A page is told by where it ends: what stands between two positions never changes."""
-    tag = f'"{next_batch}"'
+    uses.note(who, position=wanted.position, given=page.next_batch > wanted.position)
+    tag = f'"{page.next_batch}"'
     headers = HEADERS | {"ETag": f"W/{tag}", "Vary": "Accept-Encoding"}
     if tag in {known.strip().removeprefix("W/") for known in question.if_none_match.split(",")}:
         return Answer(status=HTTPStatus.NOT_MODIFIED, body=b"", headers=headers)
-    body = f'{{"next_batch":{next_batch},"changes":[{rows}]}}'.encode()
+    body = b'{"next_batch":%d,"changes":[%b]}' % (page.next_batch, page.rows)
     headers["Content-Type"] = "application/json"
     if len(body) >= WORTH_PACKING and accepts_gzip(question.accept_encoding):
         body = gzip.compress(body, 1, mtime=0)

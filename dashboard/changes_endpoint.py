@@ -1,4 +1,4 @@
-"""The changes API as native ASGI: no session, no middleware, a thread only for its one or two statements.
+"""The changes API as native ASGI: no session, no middleware; threads only where the database is SQLite or a replica.
 
 What Django decides before any view, it decides here too: a host that is not ours and plain HTTP go the long way.
 """
@@ -12,8 +12,10 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.http.request import split_domain_port, validate_host
 
+from dashboard import lines
 from dashboard.bearer import uses
 from dashboard.bridge import bridge
+from dashboard.change_reader import ChangeReader
 from dashboard.changes_api import Question, answer_to
 from dashboard.wire import Receive, Scope, Send, send_body, start
 from dashboard.workers import Workers, with_sound_connections
@@ -30,13 +32,18 @@ class ChangesEndpoint:
 
     def __init__(self) -> None:
         self.workers = Workers(threads=THREADS, name="changes", checked=False)
+        self.reader = ChangeReader(self.workers) if lines.possible() else None
         self.writing: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not admitted(scope):
             await bridge(scope, receive, send)
             return
-        answer = await self.workers.run(answer_to, to_question(scope))
+        question = to_question(scope)
+        if self.reader is not None:
+            answer = await self.reader.answer_to(question)
+        else:
+            answer = await self.workers.run(answer_to, question)
         headers = {**answer.headers, "Content-Length": str(len(answer.body))}
         if settings.SECURE_HSTS_SECONDS:
             headers["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
@@ -58,6 +65,8 @@ class ChangesEndpoint:
     async def close(self) -> None:
         if self.writing is not None:
             self.writing.cancel()
+        if self.reader is not None:
+            await self.reader.close()
         await self.write()
         self.workers.close()
 

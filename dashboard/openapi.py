@@ -3,7 +3,8 @@
 from django.conf import settings
 
 from dashboard.action_filters import ActionFilter
-from dashboard.changes_api import DEFAULT_LIMIT, MOST
+from dashboard.change_pages import MOST
+from dashboard.changes_api import DEFAULT_LIMIT
 from dashboard.exports import CONTENT_TYPES, JSON, ExportFilter
 from dashboard.filters import ChangeFilter
 from dashboard.openapi_parts import (

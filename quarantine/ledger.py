@@ -90,11 +90,16 @@ def current() -> Ledger:
 
 
 def check(ledger: Ledger) -> Ledger:
-    held = (ledger.homeserver_name, ledger.homeserver_kind)
-    if held == (settings.HOMESERVER_NAME, settings.HOMESERVER_KIND):
-        return ledger
+    check_homeserver(ledger.homeserver_name, ledger.homeserver_kind)
+    return ledger
+
+
+def check_homeserver(name: str, kind: str) -> None:
+    """Of a ledger; raises WrongHomeserverError."""
+    if (name, kind) == (settings.HOMESERVER_NAME, settings.HOMESERVER_KIND):
+        return
     msg = (
-        f"This ledger records {held[0]} ({held[1]}), not {settings.HOMESERVER_NAME} ({settings.HOMESERVER_KIND}). "
+        f"This ledger records {name} ({kind}), not {settings.HOMESERVER_NAME} ({settings.HOMESERVER_KIND}). "
         "Use another DATABASE_URL or DATA_DIR for another homeserver."
     )
     raise WrongHomeserverError(msg)
