@@ -145,6 +145,10 @@ class Visitor:
             self.file.readline()
         self.file.readline()
 
+    def close(self) -> None:
+        self.file.close()
+        self.socket.close()
+
     def timed(self, path: str) -> float:
         """Milliseconds from asking to having the whole page."""
         began = time.perf_counter()

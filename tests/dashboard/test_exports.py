@@ -141,7 +141,7 @@ def test_no_cell_can_become_a_formula(column):
 
 
 def test_filters_limit_and_cursor_are_the_timelines(monkeypatch):
-    monkeypatch.setattr(exports, "RANGE", 3)  # over several statements
+    monkeypatch.setattr(exports, "SPANS", (3, 6))  # over several statements
     monkeypatch.setattr(exports, "PAGE", 2)
     for number in range(10):
         make_change(state=State.RELEASED if number % 2 else State.QUARANTINED)
