@@ -25,7 +25,7 @@ from quarantine.consumers import Caller, UnknownTokenError
 from quarantine.fold import LedgerError
 from quarantine.models import Scope
 
-CONNECTIONS = 4
+CONNECTIONS = 8  # opened as they are needed: on a busy machine it is the waiting for them that bounds the rate
 REMEMBERED = 256  # pages given, whose readers may come for the next ones
 PAGES, LARGEST, KEPT_FOR = 8, 2**20, 5.0  # pages, bytes of one, seconds
 NOTHING = Wanted(position=NOWHERE, limit=1, deleted=False)
