@@ -26,6 +26,7 @@ from quarantine.fold import LedgerError
 from quarantine.models import Scope
 
 CONNECTIONS = 8  # opened as they are needed: on a busy machine it is the waiting for them that bounds the rate
+PATIENCE = 15.0  # seconds for an answer: a database that hangs closes no connection, and there are only so many
 REMEMBERED = 256  # pages given, whose readers may come for the next ones
 PAGES, LARGEST, KEPT_FOR = 8, 2**20, 5.0  # pages, bytes of one, seconds
 NOTHING = Wanted(position=NOWHERE, limit=1, deleted=False)
@@ -41,8 +42,9 @@ class ChangeReader:
 
     async def answer_to(self, question: Question) -> Answer:
         try:
-            return await self.read(question)
-        except (RefusedError, psycopg.Error, DatabaseError, LedgerError) as error:
+            async with asyncio.timeout(PATIENCE):
+                return await self.read(question)
+        except (RefusedError, psycopg.Error, DatabaseError, LedgerError, TimeoutError) as error:
             return refusal(refused_by(error))
 
     async def read(self, question: Question) -> Answer:

@@ -3,11 +3,13 @@
 import asyncio
 import json
 
+import psycopg
 import pytest
 from django.db import connection
 
 from dashboard.change_reader import ChangeReader
 from dashboard.changes_api import Question, answer_to
+from dashboard.heads import parameters
 from dashboard.workers import Workers
 from quarantine import consumers
 from quarantine.models import Scope, State
@@ -147,3 +149,17 @@ def test_a_database_that_is_away_is_a_503(token, monkeypatch):
         return await reader.answer_to(question(token))
 
     assert reading(steps).status == 503
+
+
+def test_a_database_that_hangs_is_a_503_and_the_next_question_is_answered(token, monkeypatch):
+    make_changes(2)
+    monkeypatch.setattr("dashboard.change_reader.PATIENCE", 0.5)
+
+    async def steps(reader):
+        with psycopg.connect(**parameters()) as db:
+            db.execute("LOCK TABLE quarantine_ledger IN ACCESS EXCLUSIVE MODE")
+            hung = await reader.answer_to(question(token))
+        monkeypatch.setattr("dashboard.change_reader.PATIENCE", 15.0)
+        return hung.status, positions(await reader.answer_to(question(token)))
+
+    assert reading(steps) == (503, [1, 2])
