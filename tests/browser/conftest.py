@@ -20,13 +20,18 @@ def complaints():
     return []
 
 
+def is_complaint(message):
+    """An error; but for what htmx says of a request that was given up because its page was left."""
+    return message.type == "error" and not message.text.startswith(("htmx:sendAbort,", "htmx:afterRequest,"))
+
+
 @pytest.fixture
 def page(chromium, transactional_db, complaints):
     ledger.bind()
     with chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
         context.add_init_script(CSP_REPORTS)
         page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: complaints.append(message.text) if is_complaint(message) else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         yield page
         assert page.evaluate("window.cspReports ?? []") == []
