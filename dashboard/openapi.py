@@ -105,7 +105,7 @@ METRICS = get(
 # --- For sessions -------------------------------------------------------------------------
 
 EXPORTED: dict[str, Json] = {JSON: listing("changes", "Change", next_cursor=NULLABLE_POSITION)}
-ACTIONS: dict[str, Json] = {JSON: listing("actions", "Action", next_cursor=NULLABLE_POSITION)}
+ACTIONS: dict[str, Json] = {JSON: listing("actions", "Action")}
 
 
 def export(form: str) -> Json:

@@ -132,7 +132,7 @@ def test_more_than_a_form_takes_is_refused_in_a_sentence(moderator, media):
     answers = [moderator.post(NEW, fields, HTTP_REFERER=NEW) for fields in (too_long, too_many)]
 
     assert [answer.status_code for answer in answers] == [413, 413]
-    assert all("Nothing was done" in answer.text and "1.0\xa0MB" in answer.text for answer in answers)
+    assert all("Nothing has changed. Up to 1 MB fits" in answer.text for answer in answers)
     assert not Action.objects.exists()
 
 
