@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Any, Self
 from urllib.parse import unquote
 
-from django.db.models import BooleanField, Expression
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
 
 SHOWN = 60  # characters of what was pasted, in a message
 
@@ -45,18 +46,17 @@ class Mxc:
         return cls(origin, media_id)
 
 
-class Named(Expression):
+class Named(RawSQL):
     """A condition for `filter`: the row's media is one of these, however many (a few hundred).
 
     One list for the index to be probed with. Django writes such a condition as deep as it is long on SQLite, and
     on PostgreSQL the adapter takes longer over so many parameters than the server does to answer.
     """
 
-    conditional = True
-
     def __init__(self, keys: Iterable[Mxc], *, origin: str | None = "origin") -> None:
         """`origin` is the column's name; None: there is none, the ids alone are looked for."""
-        super().__init__(output_field=BooleanField())
+        # As RawSQL, for of anything else Django would ask on SQLite whether it "= True", past any index.
+        super().__init__("", (), BooleanField())
         self.keys, self.origin = list(keys), origin
 
     @property
@@ -70,7 +70,9 @@ class Named(Expression):
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str, ...]]:
         marks = "(%s)" if self.origin is None else "(%s, %s)"
         values = ", ".join([marks] * len(self.keys))
-        return f"{self.columns} IN (VALUES {values})", tuple(text for name in self.names for text in name)
+        # Bare VALUES SQLite doesn't look up in an index: it reads the whole table instead.
+        condition = f"{self.columns} IN (SELECT * FROM (VALUES {values}))"  # noqa: S608 - a name of a column
+        return condition, tuple(text for name in self.names for text in name)
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str, ...]]:
         arrays = tuple(array(texts) for texts in zip(*self.names, strict=True))

@@ -16,7 +16,7 @@ from quarantine.homeserver.models import LocalMedia, RemoteMedia
 from quarantine.ledger import CursorMovedError
 from quarantine.look import FeedRow, record, review
 from quarantine.models import Cause, Change, MediaItem, Source, State
-from quarantine.mxc import Mxc
+from quarantine.mxc import Mxc, Named
 from tests.quarantine.ledger_checks import assert_sound, catch_up_fully
 
 pytestmark = pytest.mark.django_db
@@ -339,6 +339,20 @@ def test_a_look_asks_in_bounded_statements():
         record(keys)
 
     assert len(queries) == 3
+
+
+@pytest.mark.sqlite
+def test_sqlite_looks_names_up_in_an_index():
+    keys = [Mxc("far.example", f"m{number}") for number in range(media.KEYS_PER_STATEMENT)]
+    asked = {
+        "local_media_repository": LocalMedia.objects.quarantined().filter(Named(keys, origin=None)),
+        "remote_media_cache": RemoteMedia.objects.quarantined().filter(Named(keys, origin="media_origin")),
+        "quarantine_mediaitem": MediaItem.objects.filter(Named(keys)),
+    }
+
+    plans = {table: rows.explain() for table, rows in asked.items()}
+
+    assert [table for table, plan in plans.items() if f"SEARCH {table} USING" not in plan] == []
 
 
 def test_the_feeds_own_rows_make_a_look_stale():
