@@ -70,7 +70,7 @@ async def read_body(receive: Receive) -> bytes:
 async def refuse(scope: Scope, send: Send) -> None:
     """The page for a form that is too large; Django never sees the form."""
     response = await asyncio.to_thread(answer, scope, cut_short=True)
-    await start(send, status=response.status_code, headers=response.headers.items())
+    await begin(response, send)
     await send_body(send, response.content)
 
 
@@ -102,3 +102,9 @@ def answer(scope: Scope, *, cut_short: bool = False) -> HttpResponse:
     request.cut_short = cut_short  # type: ignore[attr-defined] # for PagesMiddleware
     response = application.get_response(request)
     return cast("HttpResponse", response)
+
+
+async def begin(response: HttpResponse, send: Send) -> None:
+    """Send status and headers of what Django answered, cookies included."""
+    cookies = [("Set-Cookie", morsel.OutputString()) for morsel in response.cookies.values()]
+    await start(send, status=response.status_code, headers=[*response.headers.items(), *cookies])

@@ -49,7 +49,7 @@ def timestamp(moment: datetime) -> str:
 
 
 TIME = """to_char({} AT TIME ZONE 'UTC', '\\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\\"')"""
-REASON = f"SELECT to_json(a.reason) FROM {Action._meta.db_table} a WHERE a.id = c.action_id"  # noqa: S608 - a name of a table
+REASON = f"(SELECT a.reason FROM {Action._meta.db_table} a WHERE a.id = c.action_id)"  # noqa: S608 - a name of a table
 # Each value as JSON text, of a row `c` of the ledger; never null. What strangers can't write needs no escaping.
 VALUES = {
     "stream_id": "c.stream_id",
@@ -62,7 +62,7 @@ VALUES = {
     "changed_by": "to_json(c.changed_by)",
     "source": "'\"' || c.source || '\"'",
     "cause": "'\"' || c.cause || '\"'",
-    "reason": f"CASE WHEN c.action_id IS NULL THEN '\"\"' ELSE ({REASON})::text END",
+    "reason": f"CASE WHEN c.action_id IS NULL THEN '\"\"' ELSE to_json({REASON})::text END",
     "action": "coalesce(c.action_id::text, 'null')",
     "media_type": "to_json(c.media_type)",
     "media_length": "coalesce(c.media_length::text, 'null')",

@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable, Generator
 from http import HTTPStatus
 
-from dashboard.bridge import answer
+from dashboard.bridge import answer, begin
 from dashboard.change_json import compact
-from dashboard.live import cookies
 from dashboard.media_downloads import DownloadOpening
 from dashboard.views.exports import ExportOpening
-from dashboard.wire import Receive, Scope, Send, respond, send_body, start, until_gone
+from dashboard.wire import Receive, Scope, Send, respond, send_body, until_gone
 from dashboard.workers import Workers
 from quarantine.homeserver.gateway import HomeserverError
 
@@ -49,8 +48,7 @@ class Streams:
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self.workers.run(answer, scope)
-        headers = [*response.headers.items(), *cookies(response)]
-        await start(send, status=response.status_code, headers=headers)
+        await begin(response, send)
         if isinstance(response, ExportOpening | DownloadOpening):
             await self.stream(response.chunks, receive, send, may_go_on=response.may_go_on)
         else:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 from django.db import connection
 
-from dashboard.change_json import CHANGE_SQL, change_json
+from dashboard.change_json import CHANGE_SQL, REASON, change_json
 from dashboard.copying import Copying
 from dashboard.filter_kinds import PositionFilter
 from dashboard.filters import ChangeFilter
-from quarantine.models import Action, Change, ChangeQuerySet
+from quarantine.models import Change, ChangeQuerySet
 
 CSV, JSON, NDJSON = "csv", "json", "ndjson"
 CONTENT_TYPES = {CSV: "text/csv; charset=utf-8", JSON: "application/json", NDJSON: "application/x-ndjson"}
@@ -196,7 +196,7 @@ def next_span(span: int, *, rows: int) -> int:
 
 MXC_SQL = "'mxc://' || c.origin || '/' || c.media_id"
 TIME_SQL = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
-REASON_SQL = f"CASE WHEN c.action_id IS NOT NULL THEN (SELECT a.reason FROM {Action._meta.db_table} a WHERE a.id = c.action_id) END"  # noqa: S608 - a name of a table
+REASON_SQL = f"CASE WHEN c.action_id IS NOT NULL THEN {REASON} END"
 CSV_SQL = {
     "quarantined": "c.quarantined::text",
     "deleted": "c.deleted::text",

@@ -7,13 +7,11 @@ redirects to HTTPS and security headers are those of the pages; only what follow
 import asyncio
 from http import HTTPStatus
 
-from django.http import HttpResponse
-
-from dashboard.bridge import answer
+from dashboard.bridge import answer, begin
 from dashboard.hub import Hub
 from dashboard.metrics import READERS
 from dashboard.views.live import Opening
-from dashboard.wire import Receive, Scope, Send, respond, send_body, start, until_gone
+from dashboard.wire import Receive, Scope, Send, respond, send_body, until_gone
 
 
 async def live(scope: Scope, receive: Receive, send: Send) -> None:
@@ -27,14 +25,10 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
             await respond(send, status=HTTPStatus.TOO_MANY_REQUESTS, text="Too many different views at once.")
             return
         del response.headers["Content-Length"]  # of the opening alone
-    await start(send, status=response.status_code, headers=[*response.headers.items(), *cookies(response)])
+    await begin(response, send)
     await send_body(send, response.content, more=isinstance(response, Opening))
     if isinstance(response, Opening):
         await go_on(response, hub=hub, receive=receive, send=send)
-
-
-def cookies(response: HttpResponse) -> list[tuple[str, str]]:
-    return [("Set-Cookie", morsel.OutputString()) for morsel in response.cookies.values()]
 
 
 async def go_on(opening: Opening, *, hub: Hub, receive: Receive, send: Send) -> None:

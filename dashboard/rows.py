@@ -5,7 +5,6 @@ looks, on their zone, on today's date or on later events; a script makes times r
 Changes should come with `select_related("action")`, or each row costs a query of its own.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -43,10 +42,6 @@ def row_html(change: Change) -> SafeString:
         known = get_template(TEMPLATE).render(row_context(change))
         cache.set(key, known)
     return cast("SafeString", known)
-
-
-def rows_html(changes: Iterable[Change]) -> list[SafeString]:
-    return [row_html(change) for change in changes]
 
 
 def key_of(change: Change) -> str:

@@ -134,11 +134,17 @@ def process_env(transactional_db, engine):
 
 
 @pytest.fixture(scope="module")
-def server(engine, ledgers, django_db_blocker):
+def server_settings() -> dict[str, str]:
+    """Environment variables of `server`; override it where a module needs some."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def server(engine, ledgers, django_db_blocker, server_settings):
     """`manage.py serve` on this engine: one for all tests of a module; between them the ledger is emptied under it."""
     with django_db_blocker.unblock():
         ledger.bind()
-    with running_server(environment.process_environ(databases.CURRENT)) as server:
+    with running_server(environment.process_environ(databases.CURRENT | server_settings)) as server:
         yield server
 
 

@@ -84,7 +84,7 @@ def quarantined_of(keys: Iterable[Mxc]) -> set[Mxc]:
             Mxc(settings.HOMESERVER_NAME, media_id)
             for some in batched(local, KEYS_PER_STATEMENT)
             for media_id in LocalMedia.objects.quarantined()
-            .filter(media_id__in=some)
+            .filter(Named(some, origin=None))
             .values_list("media_id", flat=True)
         ]
         theirs = [

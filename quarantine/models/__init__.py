@@ -1,6 +1,7 @@
 """What the ledger's database holds."""
 
-from quarantine.models.actions import Action, AppendOnlyError, Category, Fate, Intent, Return, Verb, Work
+from quarantine.models.actions import Action, Category, Fate, Intent, Return, Verb, Work
+from quarantine.models.append_only import AppendOnlyError
 from quarantine.models.desk import VIEW_NAME_LENGTH, SavedView
 from quarantine.models.ledger import (
     FILE_NAME_LENGTH,

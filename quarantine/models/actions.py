@@ -1,12 +1,12 @@
 """What staff do here: the action as it was asked for, the work of it, and what became of each media item."""
 
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
 
 from django.db import models
 from django.db.models import F, Q
 
 from quarantine.fields import Sha256Field
+from quarantine.models.append_only import AppendOnly, AppendOnlyQuerySet
 from quarantine.models.ledger import NAME_LENGTH, Cause, Staff
 from quarantine.mxc import Mxc
 
@@ -33,24 +33,7 @@ class Category(models.Model):
         return self.label
 
 
-class AppendOnlyError(Exception):
-    """Somebody tried to change what was recorded."""
-
-
-class ActionQuerySet(models.QuerySet["Action"]):
-    def update(self, **_: Any) -> NoReturn:
-        raise AppendOnlyError
-
-    def bulk_create(self, *args: Any, update_conflicts: bool = False, **kwargs: Any) -> list["Action"]:
-        if update_conflicts:
-            raise AppendOnlyError
-        return super().bulk_create(*args, **kwargs)
-
-    def delete(self) -> NoReturn:
-        raise AppendOnlyError
-
-
-class Action(models.Model):
+class Action(AppendOnly):
     """Something staff asked for here: verb, target, reason. Append-only: what came of it is its Work's."""
 
     verb = models.CharField(max_length=16, choices=Verb)
@@ -63,7 +46,7 @@ class Action(models.Model):
     undoes = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="undone_by")
     submission = models.CharField(max_length=64, null=True, unique=True)  # of its form: sent twice, it is done once
 
-    objects = ActionQuerySet.as_manager()
+    objects = AppendOnlyQuerySet["Action"].as_manager()
 
     class Meta:
         indexes = [
@@ -73,14 +56,6 @@ class Action(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verb} {self.target}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding:
-            raise AppendOnlyError
-        super().save(*args, **kwargs)
-
-    def delete(self, *_: Any, **__: Any) -> NoReturn:
-        raise AppendOnlyError
 
 
 class Work(models.Model):

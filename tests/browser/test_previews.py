@@ -3,11 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from quarantine import ledger
 from quarantine.models import Reveal, Role
-from tests import databases, environment
 from tests.factories import make_local_media
-from tests.servers import running_server
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 PATH = "/media/matrix.example/abc/"
@@ -18,12 +15,8 @@ CAN_BE_DRAWN = """address => new Promise((done) => {
 
 
 @pytest.fixture(scope="module")
-def server(engine, ledgers, django_db_blocker):
-    """With previews on."""
-    with django_db_blocker.unblock():
-        ledger.bind()
-    with running_server(environment.process_environ(databases.CURRENT | {"MEDIA_PREVIEWS": "on"})) as running:
-        yield running
+def server_settings():
+    return {"MEDIA_PREVIEWS": "on"}
 
 
 @pytest.fixture

@@ -14,10 +14,8 @@ from dashboard.exports import CONTENT_TYPES
 from dashboard.openapi import DESCRIPTION, PATHS
 from quarantine import consumers, ledger
 from quarantine.models import Role, Scope, State
-from tests import databases, environment
 from tests.dashboard.sitemap import routes
 from tests.factories import make_action, make_change, make_changes, make_local_media, make_staff
-from tests.servers import running_server
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
@@ -32,11 +30,8 @@ def test_every_address_that_is_no_page_is_described():
 
 
 @pytest.fixture(scope="module")
-def server(engine, ledgers, django_db_blocker):
-    with django_db_blocker.unblock():
-        ledger.bind()
-    with running_server(environment.process_environ(databases.CURRENT | {"MEDIA_DOWNLOADS": "on"})) as server:
-        yield server
+def server_settings():
+    return {"MEDIA_DOWNLOADS": "on"}
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from django.test import Client
 
 from quarantine.homeserver.sample import picture
 from quarantine.models import Reveal, Role
-from quarantine.models.actions import AppendOnlyError
+from quarantine.models.append_only import AppendOnlyError
 from quarantine.mxc import Mxc
 from quarantine.reveals import reveal, sniffed
 from quarantine.staff import NotAllowedError
@@ -57,7 +57,9 @@ def test_each_look_is_recorded_for_good_and_told(mod):
     assert (told.staff, told.mxc) == (mod, Mxc("matrix.example", "abc"))
     assert TOLD in as_(mod).get(PAGE).text
     assert TOLD not in viewer.get(PAGE).text
-    for change in (told.save, told.delete, Reveal.objects.all().delete, lambda: Reveal.objects.update(origin="x")):
+    conflict = {"update_conflicts": True, "unique_fields": ["id"], "update_fields": ["origin"]}
+    ways = [told.save, told.delete, Reveal.objects.all().delete, lambda: Reveal.objects.update(origin="x")]
+    for change in [*ways, lambda: Reveal.objects.bulk_create([told], **conflict)]:
         with pytest.raises(AppendOnlyError):
             change()
 

@@ -341,6 +341,14 @@ def test_a_look_asks_in_bounded_statements():
     assert len(queries) == 3
 
 
+def test_which_media_are_quarantined_is_told_of_both_tables():
+    far, free = Mxc("far.example", "abc"), there("free")
+    there(by=MODERATOR)
+    RemoteMedia.objects.create(media_origin=far.origin, media_id=far.media_id, quarantined_by=MODERATOR)
+
+    assert media.quarantined_of([ABC, free, far, Mxc(HERE, "nowhere")]) == {ABC, far}
+
+
 @pytest.mark.sqlite
 def test_sqlite_looks_names_up_in_an_index():
     keys = [Mxc("far.example", f"m{number}") for number in range(media.KEYS_PER_STATEMENT)]

@@ -21,9 +21,7 @@ from quarantine.fold import LedgerError
 from quarantine.preparation import PREPARE, migrations_due
 
 GRACE = 3  # seconds that requests under way get when the server stops
-PATIENCE = (
-    60  # seconds for a process to answer its parent; five, the default, are not enough to start on a busy machine
-)
+PATIENCE = 60  # seconds for a process to answer its parent; the default, 5, is too short to start on a busy machine
 KEEP_ALIVE = 75  # longer than proxies keep theirs, so that none meets a connection just closed
 
 
