@@ -161,17 +161,24 @@ def walk(line):
 
 
 def add_up(line, *, sizes, kept, slow):
-    """Until killed; it says so before a block is stored, and takes its time while it is."""
+    """Until killed; it says so when it is about to store a block, and takes its time while it does.
+
+    Said before the lock that two adders fight for: the one that never wins it has said so, too.
+    """
     rollup.SIZES, rollup.KEPT = tuple(sizes), kept
-    said = []
+    said, store = [], rollup.store
+
+    def announce(*block):
+        if not said:
+            said.append(line.say("adding"))
+        return store(*block)
 
     def linger(execute, sql, params, many, context):
         if sql.startswith('INSERT INTO "quarantine_tally"'):
-            if not said:
-                said.append(line.say("adding"))
             time.sleep(slow)
         return execute(sql, params, many, context)
 
+    rollup.store = announce
     with connection.execute_wrapper(linger):
         while True:
             rollup.roll_up()

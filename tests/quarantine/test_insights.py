@@ -173,9 +173,9 @@ def test_what_is_not_added_up_yet_is_said(monkeypatch):
 def test_killed_and_racing_adders_count_everything_once(process_env):
     make_ledger(homeserver_name="matrix.example")
     with running_crew(process_env()) as crew:
-        crew.start("write", number=1, batches=6).tell("go")
-        for moment in (0.05, 0.15, 0.02):
+        for number, moment in enumerate((0.05, 0.15, 0.02)):
             first, second = (crew.start("add_up", sizes=SMALL, kept=3, slow=moment) for _ in range(2))
+            crew.start("write", number=number, batches=6).tell("go")  # so that there is always something to add up
             assert first.hear() == "adding"
             assert second.hear() == "adding"
             first.kill()
