@@ -7,7 +7,8 @@ whoever pages; everything else narrows the queryset.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from typing import Any
 from urllib.parse import urlencode
 
@@ -185,6 +186,12 @@ class ChangeFilter(django_filters.FilterSet):
         """For each filter that indexes can follow, the conditions of which one must be true."""
         lanes = (self.filters[name].lane(terms) for name, terms in self.active.items() if name not in MOMENTS)
         return [ways for ways in lanes if ways]
+
+    def scattered(self) -> Q | None:
+        """The condition of the search box, such that an index without order may answer it; None where none could."""
+        terms = [term.value for term in self.active.get("q", ()) if not term.excluded]
+        each = [searches.scattered(text) for text in terms]
+        return reduce(or_, [way for way in each if way]) if each and None not in each else None
 
     @cached_property
     def active(self) -> dict[str, Any]:

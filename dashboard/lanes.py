@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
+from typing import Self
 
 from django.db.models import Q
 
@@ -80,11 +81,18 @@ class Lane:
 
     ways: Ways
     span: Span
-    floor: int = field(init=False)  # all keys from here on are known
-    keys: list[int] = field(default_factory=list)  # the known ones
+    floor: int  # all keys from here on are known
+    keys: list[int] = field(default_factory=list)  # the known ones, in order
 
-    def __post_init__(self) -> None:
-        self.floor = self.span.start
+    @classmethod
+    def unread(cls, ways: Ways, span: Span) -> Self:
+        return cls(ways, span, span.start)
+
+    @classmethod
+    def known(cls, positions: Iterable[int], span: Span) -> Self:
+        """All that a filter lets through, read before."""
+        keys = (key for key in span.positions(positions) if key >= span.end)
+        return cls((), span, span.end, sorted(keys, reverse=True))
 
     def reach(self, after: int) -> None:
         """Know at least the next key after this one, if there is any."""
@@ -102,12 +110,16 @@ class Lane:
         return max(self.after(after), default=self.floor - 1)
 
 
-def crossing(lanes: Sequence[Ways], span: Span, *, after: int, aim: float) -> Iterator[tuple[list[int], int]]:
+def crossing(
+    lanes: Sequence[Ways], span: Span, *, after: int, aim: float, known: Iterable[int] | None = None
+) -> Iterator[tuple[list[int], int]]:
     """Keys below `after` among which are all that the lanes share, and how far down that holds: piece by piece.
 
-    `aim` is how long, in seconds, a window may take.
+    `aim` is how long, in seconds, a window may take; `known`, all positions that one more filter lets through.
     """
-    side_by_side = [Lane(ways=ways, span=span) for ways in lanes]
+    side_by_side = [Lane.unread(ways, span) for ways in lanes]
+    if known is not None:
+        side_by_side.append(Lane.known(known, span))
     window = FIRST_WINDOW
     while after > span.end:
         for lane in side_by_side:

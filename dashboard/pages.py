@@ -10,14 +10,17 @@ budget of time, and the page says how far it got.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import batched
 from typing import Any
 
+from django.db.models import Q
+
 from dashboard.filters import PAGE_LIMIT, ChangeFilter
 from dashboard.lanes import Span, Ways, crossing, next_window
+from dashboard.scattered import few_positions
 from quarantine.models import Change, ChangeQuerySet
 
 BUDGET = 0.5  # seconds of searching for one page
@@ -46,6 +49,18 @@ class Count:
         return f"{self.number:,}{'+' if self.more else ''}"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a search has come."""
+
+    ordered: Any
+    span: Span
+    wanted: int
+    found: list[Any]  # grows
+    after: int  # key
+    deadline: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
     """Matching changes from `low` (inclusive) to `high` (exclusive), in one direction."""
@@ -57,6 +72,7 @@ class Search:
     newest_first: bool = True
     indexed: bool
     lanes: Sequence[Ways] = ()
+    scattered: Callable[[], Q | None] | None = None  # what one filter lets through, if an index may hold it in no order
     budget: float
 
     def rows(self, wanted: int) -> Found[Change]:
@@ -73,38 +89,50 @@ class Search:
         return self.in_windows(ordered, span, wanted)
 
     def in_windows(self, ordered: Any, span: Span, wanted: int) -> Found[Any]:
-        """Window by window; where there are lanes only the first, in which most searches end."""
-        found: list[Any] = []
-        after, window = span.start, FIRST_WINDOW
+        """The first window, in which most searches end; then by lanes where there are any, or window by window."""
         now = time.monotonic()
         deadline = now + self.budget
-        while after > span.end:
-            until = max(after - window, span.end)
-            found += ordered.filter(span.within(after=after, until=until))[: wanted - len(found)]
+        after = max(span.start - FIRST_WINDOW, span.end)
+        found = list(ordered.filter(span.within(after=span.start, until=after))[:wanted])
+        if len(found) == wanted or after == span.end:
+            return Found(found)
+        took = time.monotonic() - now
+        if now + took >= deadline:
+            return Found(found, stopped_at=span.going_on(after))
+        known = None if self.scattered is None else few_positions(self.base, self.scattered())
+        place = Place(ordered, span, wanted, found, after, deadline)
+        if self.lanes or known is not None:
+            return self.in_lanes(place, known=known)
+        return self.in_more_windows(place, took=took)
+
+    def in_more_windows(self, at: Place, *, took: float) -> Found[Any]:
+        found, after, window = at.found, at.after, FIRST_WINDOW
+        now = time.monotonic()
+        while after > at.span.end:
+            window = next_window(window, took=took, aim=self.budget * WINDOW_AIM)
+            until = max(after - window, at.span.end)
+            found += at.ordered.filter(at.span.within(after=after, until=until))[: at.wanted - len(found)]
             after = until
-            if len(found) == wanted or after == span.end:
+            if len(found) == at.wanted:
                 break
             before, now = now, time.monotonic()
-            if now >= deadline:
-                return Found(found, stopped_at=span.going_on(after))
-            if self.lanes:
-                return self.in_lanes(ordered, span, wanted, found=found, after=after, deadline=deadline)
-            window = next_window(window, took=now - before, aim=self.budget * WINDOW_AIM)
+            if now >= at.deadline and after > at.span.end:
+                return Found(found, stopped_at=at.span.going_on(after))
+            took = now - before
         return Found(found)
 
-    def in_lanes(
-        self, ordered: Any, span: Span, wanted: int, *, found: list[Any], after: int, deadline: float
-    ) -> Found[Any]:
+    def in_lanes(self, at: Place, *, known: Sequence[int] | None) -> Found[Any]:
         """What the lanes share is looked up with all the filters: some have no lane."""
-        for keys, edge in crossing(self.lanes, span, after=after, aim=self.budget * WINDOW_AIM):
+        found, aim = at.found, self.budget * WINDOW_AIM
+        for keys, edge in crossing(self.lanes, at.span, after=at.after, aim=aim, known=known):
             for some in batched(keys, LOOKED_UP):
-                found += ordered.filter(stream_id__in=span.positions(some))[: wanted - len(found)]
-                if len(found) == wanted:
+                found += at.ordered.filter(stream_id__in=at.span.positions(some))[: at.wanted - len(found)]
+                if len(found) == at.wanted:
                     return Found(found)
-                if some[-1] > edge and time.monotonic() >= deadline:
-                    return Found(found, stopped_at=span.going_on(some[-1]))
-            if edge > span.end and time.monotonic() >= deadline:
-                return Found(found, stopped_at=span.going_on(edge))
+                if some[-1] > edge and time.monotonic() >= at.deadline:
+                    return Found(found, stopped_at=at.span.going_on(some[-1]))
+            if edge > at.span.end and time.monotonic() >= at.deadline:
+                return Found(found, stopped_at=at.span.going_on(edge))
         return Found(found)
 
 
@@ -152,6 +180,7 @@ def search_of(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> Se
         high=min(head + 1, filters.ceiling or head + 1),
         indexed=filters.one_index_answers,
         lanes=filters.lanes,
+        scattered=filters.scattered,
         budget=budget,
     )
 

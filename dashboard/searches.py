@@ -1,6 +1,8 @@
 """Looking for media by name, and for whatever somebody pastes into the search box."""
 
 from contextlib import suppress
+from functools import reduce
+from operator import or_
 
 from django.core.exceptions import ValidationError
 from django.db.models import Q
@@ -9,6 +11,7 @@ from dashboard.terms import quoted
 from quarantine.models import Action
 from quarantine.mxc import Kind, Mxc, MxcError, parse_pasted
 
+MOST_ACTIONS = 200  # whose reasons hold a word, where each has to be named
 SHORTEST_WORD = 3  # shorter ones use no trigram: 20 s on 10 million rows
 
 
@@ -71,20 +74,35 @@ def ways_to_anything(text: str) -> list[Q]:
     return []
 
 
+def scattered(text: str) -> Q | None:
+    """`of_anything` for words, such that an index can answer it, if in no order; None where it looks for something else.
+
+    Reads the actions whose reasons hold a word; None also when these are many.
+    """
+    if as_mxc(text) or parse_pasted(text).kind in (Kind.SHA256, Kind.USER):
+        return None
+    found = Q()
+    for word in text.split():
+        actions = list(Action.objects.filter(spelt("reason", word)).values_list("pk", flat=True)[: MOST_ACTIONS + 1])
+        if len(actions) > MOST_ACTIONS:
+            return None
+        # As numbers: beside an OR, PostgreSQL uses no index for what another table holds.
+        found &= spelt("upload_name", word) | Q(action__in=actions) if actions else spelt("upload_name", word)
+    others = Q(origin=text.lower()) if parse_pasted(text).kind is Kind.SERVER else Q(media_id=text)
+    return found | others
+
+
 def with_words(text: str) -> Q:
     """Each word in the file name or in the action's reason."""
     found = Q()
     for word in text.split():
-        found &= with_word(word)
+        # The reasons first, as ids: there are few actions, and an OR across a join uses no index.
+        found &= spelt("upload_name", word) | Q(action__in=Action.objects.filter(spelt("reason", word)).values("pk"))
     return found
 
 
-def with_word(word: str) -> Q:
+def spelt(column: str, word: str) -> Q:
+    """Rows whose column holds a word, in any case."""
     # Databases fold the case of ASCII alone (SQLite, and PostgreSQL in the C locale): the rest is spelt out.
     spellings = {word} if word.isascii() else {word, word.lower(), word.upper(), word.capitalize()}
-    names, reasons = Q(), Q()
-    for spelling in sorted(spellings):
-        names |= Q(upload_name__icontains=spelling)
-        reasons |= Q(reason__icontains=spelling)
-    # The reasons first, as ids: there are few actions, and an OR across a join uses no index.
-    return names | Q(action__in=Action.objects.filter(reasons).values("pk"))
+    return reduce(or_, (Q(**{f"{column}__icontains": spelling}) for spelling in sorted(spellings)))

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connections
 
 from dashboard import readiness
-from quarantine import feed, ledger
+from quarantine import feed, ledger, name_words
 from quarantine.fold import LedgerError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.management.progress import reporting
@@ -42,6 +42,7 @@ class Command(BaseCommand):
             self.check_homeserver()
         for alias, applied in migrate_all():
             self.say(f"{NAMES[alias]} ({where(alias)}): {'migrated' if applied else 'up to date'}.")
+        name_words.build(connections["default"])  # an extension that was not there at first may be by now
         held = ledger.bind()
         self.say(f"The ledger records {held.homeserver_name} ({held.homeserver_kind}) and is at {held.head:,}.")
         self.add_up(held.head)
