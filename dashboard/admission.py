@@ -7,7 +7,7 @@ from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 from django.utils import timezone
 
-from quarantine.models import Role, Staff
+from quarantine.models import Capability, Staff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +19,10 @@ class Admission:
     auth_hash: str  # of the password: changing it ends the streams of every session
 
 
-def admission(request: HttpRequest) -> Admission | None:
-    """What lets this request watch; None when nobody is signed in or their role does not include reading."""
+def admission(request: HttpRequest, needed: Capability = Capability.READ) -> Admission | None:
+    """What lets this request watch; None when nobody is signed in or their role does not include it."""
     staff = request.user
-    if not isinstance(staff, Staff) or not staff.may(Role.VIEWER):
+    if not isinstance(staff, Staff) or not staff.may(needed):
         return None
     return Admission(
         session_key=request.session.session_key or "", staff_id=staff.pk, auth_hash=staff.get_session_auth_hash()
@@ -35,5 +35,5 @@ def still_admitted(admissions: AbstractSet[Admission]) -> set[Admission]:
     going_on = Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
     sessions = set(going_on.values_list("session_key", flat=True))
     accounts = Staff.objects.in_bulk({each.staff_id for each in admissions})
-    hashes = {pk: staff.get_session_auth_hash() for pk, staff in accounts.items() if staff.may(Role.VIEWER)}
+    hashes = {pk: staff.get_session_auth_hash() for pk, staff in accounts.items() if staff.may(Capability.READ)}
     return {each for each in admissions if each.session_key in sessions and hashes.get(each.staff_id) == each.auth_hash}

@@ -41,6 +41,13 @@ def env_bool(name: str, *, default: bool) -> bool:
     return YES_AND_NO[value]
 
 
+def env_number(name: str, default: int, *, lowest: int = 0) -> int:
+    value = env(name, str(default))
+    if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) >= lowest):
+        raise refused(name, f"is {value!r}; it must be a whole number from {lowest} on.")
+    return int(value)
+
+
 def env_secret(name: str) -> str:
     """Refuse what could be guessed: whoever knows it can sign in as anybody."""
     value = env(name)

@@ -9,7 +9,7 @@ from django.http import QueryDict
 from django.urls import NoReverseMatch, reverse
 
 from quarantine.aims import MOST_LINES
-from quarantine.models import Change, Role, Staff
+from quarantine.models import Capability, Change, Staff
 from quarantine.mxc import Kind, MxcError, Pasted, parse_pasted
 
 SEPARATOR = re.compile(r"[\s,;]+")
@@ -55,7 +55,7 @@ def listed(text: str) -> list[str]:
 
 def list_page(parts: Sequence[str], staff: Staff) -> str:
     """What can be done with them, for those who may do it; for others, what is recorded of them."""
-    if staff.may(Role.MODERATOR):
+    if staff.may(Capability.ACT):
         more = len(parts) - MOST_LISTED
         rest = [f"{more} more did not fit into the address: paste the list here instead."] if more > 0 else []
         return f"{reverse('action-new')}?{urlencode({'list': chr(10).join([*parts[:MOST_LISTED], *rest])})}"

@@ -15,7 +15,8 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from dashboard.errors import not_allowed, too_large
 from dashboard.references import HEADER, reference
-from quarantine.staff import NotAllowedError
+from quarantine.models import Capability
+from quarantine.staff import NotAllowedError, require
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -75,11 +76,19 @@ class PackingMiddleware(GZipMiddleware):
 
 
 class SignInMiddleware(LoginRequiredMiddleware):
-    """Django's gate; where it sends people can be followed by htmx and leads back to a page."""
+    """Django's gate; where it sends people can be followed by htmx and leads back to a page.
 
-    def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseBase | None:
+    Every page behind it is for whoever may read; what needs more asks for it.
+    """
+
+    def process_view(self, request: HttpRequest, view: Any, *more: Any) -> HttpResponseBase | None:
         """Tell htmx by a header; it would follow a redirect and put the form inside a table."""
-        answer = super().process_view(request, *view)
+        answer = super().process_view(request, view, *more)
+        if answer is None and request.user.is_authenticated and getattr(view, "login_required", True):
+            try:
+                require(request.user, Capability.READ)
+            except NotAllowedError as error:
+                return not_allowed(request, error)
         if answer is not None and request.headers.get("HX-Request") == "true":
             return HttpResponseClientRedirect(answer["Location"])
         return answer

@@ -20,6 +20,7 @@ from dashboard.environment import (
     env_homeserver_url,
     env_hosts,
     env_networks,
+    env_number,
     env_origins,
     env_replica,
     env_secret,
@@ -259,6 +260,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 MEDIA_DOWNLOADS = env_bool("MEDIA_DOWNLOADS", default=False)
+BULK_RELEASE_LIMIT = env_number("BULK_RELEASE_LIMIT", 100)  # media items; beyond it takes a lead
 MEDIA_PREVIEWS = env_bool("MEDIA_PREVIEWS", default=False)
 DEMO_PASSWORD = env("DEMO_PASSWORD", "demo")  # of the demo's accounts; nothing else looks at it
 

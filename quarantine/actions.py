@@ -6,6 +6,7 @@ Doing it is `quarantine.performance`.
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from django.conf import settings
 from django.db import transaction
 
 from quarantine.entries import UNSTORABLE, clean_mxc
@@ -13,7 +14,7 @@ from quarantine.fields import SHA256
 from quarantine.homeserver import feed as stream
 from quarantine.homeserver.media import Media
 from quarantine.locks import only_one
-from quarantine.models import Action, Category, Fate, Intent, Role, Staff, Verb, Work
+from quarantine.models import Action, Capability, Category, Fate, Intent, Staff, Verb, Work
 from quarantine.plans import Item, Plan
 from quarantine.staff import require
 
@@ -63,7 +64,7 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: s
 
     `submission`: what begins two actions with one such text gets IntegrityError; ask `started` then.
     """
-    require(staff, Role.MODERATOR)
+    check_allowed(plan, staff=staff)
     reason = check_reason(plan.verb, category=category, reason=reason)
     if not plan.affected:
         msg = "Nothing would change: all of it is so already, protected, or not on this server."
@@ -85,6 +86,22 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: s
         Work.objects.create(action=action, total=len(asked), outcome=asdict(Outcome(asked=len(asked))), updated_at=now)
         Intent.objects.bulk_create([to_intent(action, item) for item in asked], batch_size=ROWS_PER_STATEMENT)
     return action
+
+
+def check_allowed(plan: Plan, *, staff: Staff) -> None:
+    for capability in takes(plan, staff=staff):
+        require(staff, capability)
+
+
+def takes(plan: Plan, *, staff: Staff) -> list[Capability]:
+    """What one must be allowed to begin this. To undo one's own is daily work, however much it was."""
+    needed = [Capability.ACT]
+    if plan.whole_server:
+        needed.append(Capability.ACT_ON_SERVER)
+    own = plan.undoes is not None and plan.undoes.staff_id == staff.pk
+    if plan.verb is Verb.RELEASE and plan.affected > settings.BULK_RELEASE_LIMIT and not own:
+        needed.append(Capability.RELEASE_BULK)
+    return needed
 
 
 def started(submission: str, *, staff: Staff) -> Action | None:
@@ -130,7 +147,7 @@ def known_hash(row: Media | None) -> str | None:
 
 def pause(action: Action, *, staff: Staff) -> None:
     """Have the work stop where it is; it can go on later."""
-    require(staff, Role.MODERATOR)
+    require(staff, Capability.ACT)
     with transaction.atomic():
         if change(action, {Work.Status.WAITING}, status=Work.Status.PAUSED):
             close(action)
@@ -139,7 +156,7 @@ def pause(action: Action, *, staff: Staff) -> None:
 
 def resume(action: Action, *, staff: Staff) -> None:
     """Have the process that follows go on with it."""
-    require(staff, Role.MODERATOR)
+    require(staff, Capability.ACT)
     stopped = {Work.Status.PAUSED, Work.Status.STOPPED}
     change(action, stopped, status=Work.Status.WAITING, wish=Work.Wish.NONE, message="")
     change(action, {Work.Status.RUNNING}, wish=Work.Wish.NONE)
@@ -150,7 +167,7 @@ def cancel(action: Action, *, staff: Staff) -> None:
 
     What a killed process had called is looked at first, by the process that follows.
     """
-    require(staff, Role.MODERATOR)
+    require(staff, Capability.ACT)
     idle = {Work.Status.WAITING, Work.Status.PAUSED, Work.Status.STOPPED}
     with transaction.atomic():
         if action.intents.filter(fate=Fate.CALLED).exists():

@@ -14,7 +14,7 @@ from django.db.models import Case, F, When
 
 from quarantine import ledger
 from quarantine.fold import LedgerError
-from quarantine.models import Consumer, Ledger, Role, Scope, Staff
+from quarantine.models import Capability, Consumer, Ledger, Scope, Staff
 from quarantine.staff import require
 from quarantine.statements import fetch_row
 
@@ -79,7 +79,7 @@ def create(name: str, *, scopes: Collection[str], days: int | None = None, staff
     `staff` is None at a terminal. Raises NotAllowedError, and ConsumerError for what makes no sense.
     """
     if staff is not None:
-        require(staff, Role.ADMIN)
+        require(staff, Capability.MANAGE_TOKENS)
     token = PREFIX + secrets.token_urlsafe(32)
     now = datetime.now(UTC)
     consumer = Consumer(
@@ -127,7 +127,7 @@ def checked_days(days: int) -> int:
 def revoke(name: str, *, staff: Staff | None = None) -> None:
     """From now on its token opens nothing. Safe to repeat."""
     if staff is not None:
-        require(staff, Role.ADMIN)
+        require(staff, Capability.MANAGE_TOKENS)
     if "\0" in name or not Consumer.objects.filter(name=name).exists():
         msg = f"There is no consumer named {name}. See: manage.py token list"
         raise ConsumerError(msg)

@@ -57,6 +57,7 @@ class Plan:
     more: bool = False  # there is more than one action takes; plan again afterwards
     hints: list[str] = field(default_factory=list)
     undoes: Action | None = None
+    whole_server: bool = False  # all media of a server was aimed at, perhaps among others
 
     def of_fate(self, fate: Fate) -> list[Item]:
         return [item for item in self.items if item.fate is fate]
@@ -111,6 +112,7 @@ def plan(*, verb: Verb, aim: Aim, homeserver: Homeserver) -> Plan:
         protected_copies=sum(judge(row, verb) is Fate.PROTECTED for row in copies),
         more=more or len(copies) > MOST_COPIES,
         hints=[*spelling_hints(items), *nothing_found(aim), *map(nothing_posted, silent(rooms))][:MOST_HINTS],
+        whole_server=bool(aim.origins),
     )
 
 
@@ -242,7 +244,14 @@ def plan_undo(action: Action) -> Plan:
         for item in items
     ]
     left = [Item(mxc, rows.get(mxc), Fate.LEFT, SINCE) for mxc in changed if mxc not in untouched]
-    return Plan(verb=verb, cause=Cause(action.cause), target=action.target, items=items + left, undoes=action)
+    return Plan(
+        verb=verb,
+        cause=Cause(action.cause),
+        target=action.target,
+        items=items + left,
+        undoes=action,
+        whole_server=action.cause == Cause.ORIGIN,
+    )
 
 
 def what_changed(action: Action) -> tuple[list[Mxc], Collection[Mxc]]:

@@ -1,10 +1,10 @@
-"""The kinds of reasons that staff choose from; admins edit them."""
+"""The kinds of reasons that staff choose from; leads edit them."""
 
 from django.utils.text import slugify
 
 from quarantine.actions import ActionError
 from quarantine.entries import UNSTORABLE
-from quarantine.models import Category, Role, Staff
+from quarantine.models import Capability, Category, Staff
 from quarantine.staff import require
 
 LABEL_LENGTH = 64
@@ -12,7 +12,7 @@ LABEL_LENGTH = 64
 
 def add_category(*, label: str, staff: Staff) -> Category:
     """Offer another kind of reason, last in the list. Raises ActionError."""
-    require(staff, Role.ADMIN)
+    require(staff, Capability.MANAGE_REASONS)
     label = check_label(label)
     slug = slugify(label)[:LABEL_LENGTH]
     if not slug or Category.objects.filter(slug=slug).exists():
@@ -24,7 +24,7 @@ def add_category(*, label: str, staff: Staff) -> Category:
 
 def change_category(category: Category, *, label: str, retired: bool, staff: Staff) -> None:
     """Rename it, or offer it no longer; what was recorded under it stays so. Raises ActionError."""
-    require(staff, Role.ADMIN)
+    require(staff, Capability.MANAGE_REASONS)
     others = Category.objects.filter(retired=False).exclude(slug=category.slug)
     if retired and not others.exists():
         msg = "One kind of reason has to stay."

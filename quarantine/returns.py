@@ -17,7 +17,7 @@ from quarantine.homeserver import media
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import Media
-from quarantine.models import Action, Category, Change, Ledger, Return, Role, Staff, Verb
+from quarantine.models import Action, Capability, Category, Change, Ledger, Return, Staff, Verb
 from quarantine.plans import PlanError, plan
 from quarantine.staff import NotAllowedError, account_of_automation, require
 
@@ -77,6 +77,6 @@ def requarantine(back: list[Return]) -> Action | None:
 
 
 def set_requarantine(*, on: bool, staff: Staff) -> None:
-    """Whether what is back is quarantined without asking. Admins only: NotAllowedError."""
-    require(staff, Role.ADMIN)
+    """Whether what is back is quarantined without asking. NotAllowedError for whoever may not."""
+    require(staff, Capability.MANAGE_SETTINGS)
     Ledger.objects.update(requarantine=on)

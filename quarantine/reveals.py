@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import Download
-from quarantine.models import NAME_LENGTH, Reveal, Role, Staff
+from quarantine.models import NAME_LENGTH, Capability, Reveal, Staff
 from quarantine.mxc import Mxc
 from quarantine.staff import NotAllowedError, require
 
@@ -40,7 +40,7 @@ class NotShowableError(Exception):
 def may_reveal(staff: Staff) -> bool:
     """Whether files are shown at all, here and to this person."""
     watch_only = settings.HOMESERVER_ATTACHED and not settings.HOMESERVER_URL
-    return bool(settings.MEDIA_PREVIEWS) and not watch_only and staff.previews and staff.may(Role.MODERATOR)
+    return bool(settings.MEDIA_PREVIEWS) and not watch_only and staff.previews and staff.may(Capability.PREVIEW)
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def reveal(mxc: Mxc, *, staff: Staff) -> Iterator[Download]:
     Raises NotAllowedError, NotShowableError, or HomeserverError where it can't be had: then nothing was
     sent and nothing is recorded. Remote media that is not cached is never fetched anew.
     """
-    require(staff, Role.MODERATOR)
+    require(staff, Capability.PREVIEW)
     if not may_reveal(staff):
         msg = "Previews are turned off."
         raise NotAllowedError(msg)

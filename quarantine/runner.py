@@ -16,7 +16,7 @@ from quarantine.backfill import LOCK, TABLES, Job
 from quarantine.fold import LedgerError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.locks import only_one
-from quarantine.models import Leg, Role, Run, Staff
+from quarantine.models import Capability, Leg, Run, Staff
 from quarantine.staff import require
 from quarantine.walk import Pace
 
@@ -27,8 +27,8 @@ LOOK_EVERY = 2.0  # seconds
 
 
 def ask(kind: Run.Kind, *, staff: Staff) -> Run:
-    """Have the process that follows begin a run, or go on with the unfinished one. Admins only: NotAllowedError."""
-    require(staff, Role.ADMIN)
+    """Have the process that follows begin a run, or go on with the unfinished one. NotAllowedError for whoever may not."""
+    require(staff, Capability.BACKFILL)
     over = Leg.Over.values if kind is Run.Kind.AUDIT else TABLES
     now = datetime.now(UTC)
     with transaction.atomic():
@@ -45,8 +45,8 @@ def ask(kind: Run.Kind, *, staff: Staff) -> Run:
 
 
 def pause(run: Run, *, staff: Staff) -> None:
-    """Have a run stop where it is; it can go on later. Admins only: NotAllowedError."""
-    require(staff, Role.ADMIN)
+    """Have a run stop where it is; it can go on later. NotAllowedError for whoever may not."""
+    require(staff, Capability.BACKFILL)
     waiting = Run.objects.filter(pk=run.pk, status=Run.Status.REQUESTED)
     if not waiting.update(status=Run.Status.STOPPED):
         Run.objects.filter(pk=run.pk, status=Run.Status.RUNNING).update(pause_asked=True)

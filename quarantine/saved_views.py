@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
-from quarantine.models import VIEW_NAME_LENGTH, Role, SavedView, Staff
+from quarantine.models import VIEW_NAME_LENGTH, Capability, SavedView, Staff
 from quarantine.staff import NotAllowedError, require
 
 MOST = 100  # of one person
@@ -25,8 +25,10 @@ def visible_to(staff: Staff) -> QuerySet[SavedView]:
 
 
 def save_view(*, staff: Staff, name: str, query: str, shared: bool) -> SavedView:
-    """Raises SavedViewError; NotAllowedError for a viewer who would share it."""
-    require(staff, Role.MODERATOR if shared else Role.VIEWER)
+    """Raises SavedViewError; NotAllowedError for whoever may not keep or share it."""
+    require(staff, Capability.KEEP_VIEWS)
+    if shared:
+        require(staff, Capability.SHARE_VIEWS)
     if len(query) > LONGEST_QUERY:
         msg = "These are too many filters to be one address."
         raise SavedViewError(msg)
@@ -41,7 +43,7 @@ def change_view(view: SavedView, *, staff: Staff, name: str, shared: bool) -> Sa
     """Rename it, share it, or keep it to oneself."""
     require_ownership(view, staff)
     if shared and not view.shared:
-        require(staff, Role.MODERATOR)
+        require(staff, Capability.SHARE_VIEWS)
     view.shared = shared
     return named(view, name)
 
@@ -52,13 +54,14 @@ def delete_view(view: SavedView, *, staff: Staff) -> None:
 
 
 def may_change(view: SavedView, staff: Staff) -> bool:
-    """One's own; an admin everybody's, because those who shared one leave."""
-    return staff.is_active and (view.staff_id == staff.pk or (view.shared and staff.may(Role.ADMIN)))
+    """One's own; a lead also what others share, because those who shared one leave."""
+    own = view.staff_id == staff.pk and staff.may(Capability.KEEP_VIEWS)
+    return own or (view.shared and staff.may(Capability.MANAGE_SHARED_VIEWS))
 
 
 def require_ownership(view: SavedView, staff: Staff) -> None:
     if not may_change(view, staff):
-        msg = "This view is somebody else's."
+        msg = "This view is not yours to change."
         raise NotAllowedError(msg)
 
 

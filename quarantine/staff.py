@@ -1,12 +1,14 @@
-"""The people who work here, and what each may do. Every rule about roles is asked of `require`."""
+"""The people who work here, and what each may do. Every rule about that is asked of `require`."""
 
 from allauth.usersessions.models import UserSession
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
-from quarantine.models import Role, Staff
+from quarantine.models import Capability, Role, Staff
+from quarantine.models.access import includes, roles_that_may
 
 # Accounts that act and that nobody can sign in to: made when first needed.
 TERMINAL, AUTOMATION = "terminal", "automation"
@@ -21,18 +23,28 @@ class NotAllowedError(Exception):
     """This person's role does not include what they tried."""
 
 
-def require(staff: Staff, role: Role) -> None:
-    """Raise NotAllowedError unless the account is active and its role includes `role`."""
-    if not staff.may(role):
-        msg = f"This needs the role {role.label.lower()}."
+def require(staff: Staff, capability: Capability) -> None:
+    """Raise NotAllowedError unless the account is active and its role includes this."""
+    if not staff.is_active:
+        msg = _("The account %(name)s is disabled.") % {"name": staff.username}
         raise NotAllowedError(msg)
+    if not staff.may(capability):
+        names = {"role": staff.get_role_display().lower(), "what": capability.label}
+        raise NotAllowedError(_("The role %(role)s may not %(what)s.") % names)
 
 
-def add_staff(*, name: str, role: Role, password: str, any_password: bool = False) -> Staff:
+def require_manager(by: Staff | None) -> None:
+    """`by` is None at a terminal: whoever has a shell here needs no account."""
+    if by is not None:
+        require(by, Capability.MANAGE_ACCOUNTS)
+
+
+def add_staff(*, name: str, role: Role, password: str, any_password: bool = False, by: Staff | None = None) -> Staff:
     """Open an account. `any_password` is for the demo, which prints its passwords on the screen.
 
     A name that differs from another's only by case is refused: in a history the two read the same.
     """
+    require_manager(by)
     staff = Staff(username=name, role=role)
     check_name(staff)
     set_checked(staff, password, any_password=any_password)
@@ -47,22 +59,26 @@ def add_staff(*, name: str, role: Role, password: str, any_password: bool = Fals
 
 def account_of_terminal() -> Staff:
     """On whose behalf the commands act where no account is named."""
-    return reserved_account(TERMINAL)
+    return reserved_account(TERMINAL, Role.LEAD)
 
 
 def account_of_automation() -> Staff:
     """On whose behalf the dashboard acts by itself, where an admin had that turned on."""
-    return reserved_account(AUTOMATION)
+    return reserved_account(AUTOMATION, Role.MODERATOR)
 
 
-def reserved_account(name: str) -> Staff:
-    """May act, and nobody can sign in to it."""
-    unusable = {"role": Role.MODERATOR, "password": make_password(None)}
-    return Staff.objects.get_or_create(username=name, defaults=unusable)[0]
+def reserved_account(name: str, role: Role) -> Staff:
+    """May act, and nobody can sign in to it. One that was made by an earlier version gets its role here."""
+    staff, _made = Staff.objects.get_or_create(username=name, defaults={"role": role, "password": make_password(None)})
+    if staff.role != role:
+        staff.role = role
+        staff.save(update_fields=["role"])
+    return staff
 
 
-def disable_staff(name: str) -> Staff:
+def disable_staff(name: str, *, by: Staff | None = None) -> Staff:
     """Shut the account and end its sessions; what it did keeps its name."""
+    require_manager(by)
     with transaction.atomic():
         staff = find(name)
         keep_one_admin(without=staff)
@@ -72,19 +88,22 @@ def disable_staff(name: str) -> Staff:
     return staff
 
 
-def enable_staff(name: str) -> Staff:
+def enable_staff(name: str, *, by: Staff | None = None) -> Staff:
     """Open a disabled account again, with the password and the role it had."""
+    require_manager(by)
     staff = find(name)
     staff.is_active = True
     staff.save(update_fields=["is_active"])
     return staff
 
 
-def set_role(*, name: str, role: Role) -> Staff:
+def set_role(*, name: str, role: Role, by: Staff | None = None) -> Staff:
     """Takes effect with the person's next request; their sessions go on."""
+    require_manager(by)
+    refuse_reserved(name)
     with transaction.atomic():
         staff = find(name)
-        if role != Role.ADMIN:
+        if not includes(role, Capability.MANAGE_ACCOUNTS):
             keep_one_admin(without=staff)
         staff.role = role
         staff.save(update_fields=["role"])
@@ -97,8 +116,9 @@ def set_preferences(staff: Staff, *, single_keys: bool, previews: bool) -> None:
     staff.save(update_fields=["single_keys", "previews"])
 
 
-def set_password(*, name: str, password: str) -> Staff:
+def set_password(*, name: str, password: str, by: Staff | None = None) -> Staff:
     """Replace a forgotten password, and end every session that began with the old one."""
+    require_manager(by)
     refuse_reserved(name)
     with transaction.atomic():
         staff = find(name)
@@ -123,7 +143,8 @@ def find(name: str) -> Staff:
 
 def keep_one_admin(*, without: Staff) -> None:
     """Refuse if no active admin but this one is left. The rows are locked: two admins can't shut out each other."""
-    admins = Staff.objects.select_for_update().filter(role=Role.ADMIN, is_active=True).order_by("pk")
+    able = roles_that_may(Capability.MANAGE_ACCOUNTS)
+    admins = Staff.objects.select_for_update().filter(role__in=able, is_active=True).order_by("pk")
     if {admin.pk for admin in admins} == {without.pk}:
         msg = f"{without.username!r} is the last admin. Make someone else an admin first."
         raise StaffError(msg)

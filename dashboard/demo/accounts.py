@@ -6,7 +6,7 @@ from quarantine.models import Role, Staff
 from quarantine.staff import add_staff, end_sessions, set_checked
 
 DEFAULT_PASSWORD = "demo"  # noqa: S105 - printed on the screen, and never served beyond this machine
-ROLES = {"admin": Role.ADMIN, "moderator": Role.MODERATOR, "viewer": Role.VIEWER}
+ROLES = {str(role): role for role in (Role.ADMIN, Role.LEAD, Role.MODERATOR, Role.VIEWER, Role.AUDITOR)}
 
 
 def make_accounts() -> list[Staff]:

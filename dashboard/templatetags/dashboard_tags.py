@@ -16,15 +16,15 @@ from dashboard import text, times
 from dashboard.intake import plan_query
 from dashboard.storage import ALL_SHEETS, ordered
 from dashboard.terms import Term
-from quarantine.models import Role, Staff
+from quarantine.models import Capability, Staff
 
 PAGES = (
-    ("timeline", "Timeline", Role.VIEWER),
-    ("insights", "Insights", Role.VIEWER),
-    ("action-list", "Activity", Role.VIEWER),
-    ("reasons", "Reasons", Role.ADMIN),
-    ("backfill", "Backfill", Role.ADMIN),
-    ("consumer-list", "Consumers", Role.ADMIN),
+    ("timeline", "Timeline", Capability.READ),
+    ("insights", "Insights", Capability.READ),
+    ("action-list", "Activity", Capability.READ),
+    ("reasons", "Reasons", Capability.READ_REASONS),
+    ("backfill", "Backfill", Capability.READ_OPERATIONS),
+    ("consumer-list", "Consumers", Capability.READ_OPERATIONS),
 )
 
 register = template.Library()
@@ -48,6 +48,12 @@ register.filter("from_ms", times.from_ms)
 def given(values: Mapping[str, str], name: str) -> str:
     """What a mapping, such as a query string, has under this name; empty where nothing."""
     return values.get(name) or ""
+
+
+@register.filter
+def may(user: object, capability: str) -> bool:
+    """Whether whoever looks at the page may do this: the value of a Capability."""
+    return isinstance(user, Staff) and user.may(Capability(capability))
 
 
 @register.filter
@@ -128,5 +134,5 @@ def nav_links(context: template.Context) -> list[tuple[str, str, str]]:
     """View name, label and address of the main pages that this person may open."""
     user = context.get("user")
     return [
-        (name, label, address_of(name)) for name, label, role in PAGES if isinstance(user, Staff) and user.may(role)
+        (name, label, address_of(name)) for name, label, needed in PAGES if isinstance(user, Staff) and user.may(needed)
     ]

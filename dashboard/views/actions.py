@@ -26,7 +26,7 @@ from quarantine.aims import AimError
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import HomeserverAwayError
-from quarantine.models import Action, Category, Cause, Change, Fate, Return, Role, Verb, Work
+from quarantine.models import Action, Capability, Category, Cause, Change, Fate, Return, Verb, Work
 from quarantine.plans import INVERSE, Plan, PlanError, plan, plan_undo
 from quarantine.staff import require
 from quarantine.worker import perform_if_small
@@ -41,7 +41,7 @@ CONTROLS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.
 @require_http_methods(["GET", "HEAD", "POST"])
 def action_new(request: StaffRequest) -> HttpResponse:
     """What would happen; posted with the plan's digest, it happens."""
-    require(request.user, Role.MODERATOR)
+    require(request.user, Capability.ACT)
     data = request.POST if request.method == "POST" else request.GET
     try:
         asked = Request.read(data)
@@ -57,7 +57,7 @@ def action_new(request: StaffRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def action_undo(request: StaffRequest, number: int) -> HttpResponse:
     """The opposite of an action, planned and done like any other."""
-    require(request.user, Role.MODERATOR)
+    require(request.user, Capability.ACT)
     action = get_object_or_404(Action.objects.select_related("work"), pk=number)
     try:
         gateway()
@@ -86,6 +86,9 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
         "unlisted": max(0, len(shown.items) - SHOWN),
         "categories": Category.objects.filter(retired=False),
         "problem": said,
+        "forbidden": [
+            needed.label for needed in actions.takes(shown, staff=request.user) if not request.user.may(needed)
+        ],
         "posted": request.POST,
         "needs_note": shown.verb in actions.NEEDS_NOTE,
         "back": safe_back(request),
@@ -174,7 +177,7 @@ def action_list(request: StaffRequest) -> HttpResponse:
         "older": older,
         "labels": dict(Category.objects.values_list("slug", "label")),
         "choices": choices_of(filters),
-        "may_act": request.user.may(Role.MODERATOR),
+        "may_act": request.user.may(Capability.ACT),
         "back": Return.objects.filter(settled_at=None).order_by("-pk")[:SHOWN],
     }
     status = HTTPStatus.OK if filters.is_valid() else HTTPStatus.UNPROCESSABLE_ENTITY
@@ -184,7 +187,7 @@ def action_list(request: StaffRequest) -> HttpResponse:
 @require_safe
 def action_export(request: StaffRequest, form: str) -> HttpResponseBase:
     """All actions that match, as a file."""
-    admitted = admission(request)
+    admitted = admission(request, Capability.EXPORT)
     if admitted is None:
         return problem("M_FORBIDDEN", "Your account may not read this.", HTTPStatus.FORBIDDEN)
     filters = ActionFilter(request.GET, queryset=Action.objects.all())
@@ -212,7 +215,7 @@ def action_detail(request: StaffRequest, number: int) -> HttpResponse:
         "changes": Change.objects.filter(action=action).order_by("-stream_id")[:SHOWN],
         "other": other[:SHOWN],
         "undone_by": action.undone_by.select_related("staff", "work").order_by("pk"),
-        "may_act": request.user.may(Role.MODERATOR),
+        "may_act": request.user.may(Capability.ACT),
         "shown": SHOWN,
     }
     return render_page(request, "dashboard/action_detail.html", context, swaps=SWAPS)
@@ -220,7 +223,7 @@ def action_detail(request: StaffRequest, number: int) -> HttpResponse:
 
 @require_POST
 def action_control(request: StaffRequest, number: int, control: str) -> HttpResponse:
-    require(request.user, Role.MODERATOR)  # before anybody learns which actions there are
+    require(request.user, Capability.ACT)  # before anybody learns which actions there are
     action = get_object_or_404(Action, pk=number)
     CONTROLS[control](action, staff=request.user)
     messages.success(

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 from dashboard.http import render_page
 from dashboard.views.account import StaffRequest
 from quarantine import runner
-from quarantine.models import Leg, Role, Run
+from quarantine.models import Capability, Leg, Run
 from quarantine.staff import require
 
 SHOWN = 20
@@ -64,7 +64,7 @@ class Progress:
 
 @require_safe
 def backfill(request: StaffRequest) -> HttpResponse:
-    require(request.user, Role.ADMIN)
+    require(request.user, Capability.READ_OPERATIONS)
     now = datetime.now(UTC)
     runs = Run.objects.select_related("staff").prefetch_related("legs").order_by("-pk")[:SHOWN]
     told = [Progress(run, sorted(run.legs.all(), key=lambda leg: leg.pk), run.is_silent(now)) for run in runs]
@@ -81,6 +81,6 @@ def start_run(request: StaffRequest, kind: str) -> HttpResponse:
 
 @require_POST
 def pause_run(request: StaffRequest, number: int) -> HttpResponse:
-    require(request.user, Role.ADMIN)  # before anybody learns which runs there are
+    require(request.user, Capability.BACKFILL)  # before anybody learns which runs there are
     runner.pause(get_object_or_404(Run, pk=number), staff=request.user)
     return redirect("backfill")

@@ -12,7 +12,7 @@ from dashboard.views.account import StaffRequest
 from quarantine import consumers
 from quarantine.consumer_board import board
 from quarantine.consumers import ConsumerError
-from quarantine.models import Consumer, Role, Scope
+from quarantine.models import Capability, Consumer, Scope
 from quarantine.staff import require
 
 SWAPS = {"consumers": "consumers"}
@@ -20,14 +20,14 @@ SWAPS = {"consumers": "consumers"}
 
 @require_safe
 def consumer_list(request: StaffRequest) -> HttpResponse:
-    require(request.user, Role.ADMIN)
+    require(request.user, Capability.READ_OPERATIONS)
     return page(request)
 
 
 @require_POST
 def consumer_add(request: StaffRequest) -> HttpResponse:
     """Answers with the token itself, not by a redirect: it is shown once and kept nowhere."""
-    require(request.user, Role.ADMIN)
+    require(request.user, Capability.MANAGE_TOKENS)
     name, scopes = request.POST.get("name", "").strip(), request.POST.getlist("scope")
     try:
         days = read_days(request.POST.get("days", ""))
@@ -39,7 +39,7 @@ def consumer_add(request: StaffRequest) -> HttpResponse:
 
 @require_POST
 def consumer_revoke(request: StaffRequest, number: int) -> HttpResponse:
-    require(request.user, Role.ADMIN)  # before anybody learns which there are
+    require(request.user, Capability.MANAGE_TOKENS)  # before anybody learns which there are
     consumer = get_object_or_404(Consumer, pk=number)
     consumers.revoke(consumer.name, staff=request.user)
     messages.success(request, "The token opens nothing any more.")

@@ -9,7 +9,7 @@ from dashboard.action_exports import ActionExport
 from dashboard.admission import Admission, admission, still_admitted
 from dashboard.exports import CONTENT_TYPES, Export, ExportFilter
 from quarantine import ledger
-from quarantine.models import Change
+from quarantine.models import Capability, Change
 
 
 class ExportOpening(StreamingHttpResponse):
@@ -29,7 +29,7 @@ class ExportOpening(StreamingHttpResponse):
 
 @require_GET
 def export(request: HttpRequest, form: str) -> HttpResponseBase:
-    admitted = admission(request)
+    admitted = admission(request, Capability.EXPORT)
     if admitted is None:
         return problem("M_FORBIDDEN", "Your account may not read this.", HTTPStatus.FORBIDDEN)
     filters = ExportFilter(request.GET, queryset=Change.objects.all())

@@ -21,7 +21,7 @@ from dashboard.terms import BIGGEST
 from quarantine.fold import LedgerError
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import Download
-from quarantine.models import Change, MediaItem, Role, Scope, Staff, State
+from quarantine.models import Capability, Change, MediaItem, Scope, Staff, State
 from quarantine.mxc import Mxc
 
 BYPASS = "admin_unsafely_bypass_quarantine"
@@ -109,6 +109,6 @@ def fetched(mxc: Mxc) -> Iterator[Download]:
 def openapi(request: HttpRequest) -> HttpResponse:
     """For a token of any scope, and for whoever is signed in."""
     staff = request.user
-    if not (isinstance(staff, Staff) and staff.may(Role.VIEWER)):
+    if not (isinstance(staff, Staff) and staff.may(Capability.READ)):
         caller(authorization(request), *Scope)
     return HttpResponse(compact(DESCRIPTION), content_type="application/json", status=HTTPStatus.OK, headers=HEADERS)

@@ -16,7 +16,7 @@ from dashboard.rows import row_context
 from dashboard.terms import BIGGEST
 from dashboard.views.account import StaffRequest
 from quarantine.homeserver.media import HomeserverAwayError
-from quarantine.models import Category, Change, Role
+from quarantine.models import Capability, Category, Change
 from quarantine.mxc import Mxc
 from quarantine.reveals import may_reveal, reveals
 
@@ -41,10 +41,10 @@ def media_detail(request: StaffRequest, origin: str, media_id: str) -> HttpRespo
     offered = may_reveal(request.user) and found.media.row is not None
     context = {
         "preview_offered": offered,
-        "reveals": reveals(mxc, most=MOST_REVEALS) if request.user.may(Role.MODERATOR) else [],
+        "reveals": reveals(mxc, most=MOST_REVEALS) if request.user.may(Capability.READ_REVEALS) else [],
         "dossier": found,
         "media": found.media,
-        "may_act": request.user.may(Role.MODERATOR),
+        "may_act": request.user.may(Capability.ACT),
         "categories": Category.objects.filter(retired=False),
         "latest": row_context(found.media.last) if found.media.last else None,
         "filters": filters,

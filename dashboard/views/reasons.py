@@ -1,4 +1,4 @@
-"""What admins decide about acting: the kinds of reasons, and what happens to files that are back."""
+"""What leads and admins decide about acting: the kinds of reasons, and what happens to files that are back."""
 
 from http import HTTPStatus
 
@@ -11,7 +11,7 @@ from dashboard.http import render_page
 from dashboard.views.account import StaffRequest
 from quarantine import ledger
 from quarantine.actions import ActionError
-from quarantine.models import Category, Role
+from quarantine.models import Capability, Category
 from quarantine.reasons import add_category, change_category
 from quarantine.returns import set_requarantine
 from quarantine.staff import require
@@ -19,7 +19,7 @@ from quarantine.staff import require
 
 @require_safe
 def reasons(request: StaffRequest) -> HttpResponse:
-    require(request.user, Role.ADMIN)
+    require(request.user, Capability.READ_REASONS)
     return page(request)
 
 
@@ -34,7 +34,7 @@ def reason_add(request: StaffRequest) -> HttpResponse:
 
 @require_POST
 def reason_change(request: StaffRequest, slug: str) -> HttpResponse:
-    require(request.user, Role.ADMIN)  # before anybody learns which there are
+    require(request.user, Capability.MANAGE_REASONS)  # before anybody learns which there are
     category = get_object_or_404(Category, slug=slug)
     label, retired = request.POST.get("label", ""), request.POST.get("offered") != "on"
     try:

@@ -11,7 +11,7 @@ from dashboard.filters import ChangeFilter
 from dashboard.http import render_page
 from dashboard.shelf import shelf
 from dashboard.views.account import StaffRequest
-from quarantine.models import Change, Role, SavedView
+from quarantine.models import Change, SavedView
 from quarantine.saved_views import SavedViewError, change_view, delete_view, save_view, visible_to
 
 
@@ -71,7 +71,6 @@ def listing(request: StaffRequest, *, query: str, name: str = "", problem: str =
         "query": query,
         "name": name,
         "problem": problem or " ".join(filters.problems),
-        "may_share": request.user.may(Role.MODERATOR),
     }
     status = HTTPStatus.UNPROCESSABLE_ENTITY if context["problem"] else HTTPStatus.OK
     return render_page(request, "dashboard/saved_views.html", context, status=status)

@@ -27,7 +27,7 @@ from dashboard.rows import badge, row_context, row_html
 from dashboard.shelf import shelf
 from dashboard.toolbar import Toolbar, toolbar
 from dashboard.views.account import StaffRequest
-from quarantine.models import Change, Role
+from quarantine.models import Capability, Change
 from quarantine.summaries import Standing, standing
 
 SWAPS = {"results": "results-update", "summary": "summary"}
@@ -75,7 +75,7 @@ def timeline(request: StaffRequest) -> HttpResponse:
         "days": days,
         "toolbar": menus_of(filters, username=request.user.get_username(), now=now),
         "live": True,
-        "may_act": request.user.may(Role.MODERATOR),
+        "may_act": request.user.may(Capability.ACT),
     }
     return render_page(
         request,

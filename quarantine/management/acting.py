@@ -21,7 +21,7 @@ from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.management.commands.follow import stop_on_signals
 from quarantine.management.progress import reporting
-from quarantine.models import Action, Fate, Role, Staff, Verb, Work
+from quarantine.models import Action, Capability, Fate, Staff, Verb, Work
 from quarantine.plans import Plan, PlanError, plan
 from quarantine.preparation import require_prepared
 from quarantine.staff import NotAllowedError, StaffError, account_of_terminal, find, require
@@ -85,7 +85,7 @@ class ActingCommand(BaseCommand):
         """Show the plan and record the action; None where nothing shall be done."""
         require_prepared()
         staff = staff_of(options)
-        require(staff, Role.MODERATOR)
+        require(staff, Capability.ACT)
         if not options["dry_run"]:
             actions.check_reason(self.verb, category=options["category"], reason=options["reason"])
         aim = aim_of(options)
@@ -96,6 +96,7 @@ class ActingCommand(BaseCommand):
         if options["dry_run"]:
             self.finish(options, {"dry_run": True, "asked": len(shown.items), "would_change": shown.affected})
             return None
+        actions.check_allowed(shown, staff=staff)
         if shown.affected:
             self.confirm(shown, options)
         return actions.start(shown, staff=staff, category=options["category"], reason=options["reason"])

@@ -1,5 +1,6 @@
 """What the ledger's database holds."""
 
+from quarantine.models.access import Capability, Role
 from quarantine.models.actions import Action, Category, Fate, Intent, Return, Verb, Work
 from quarantine.models.append_only import AppendOnlyError
 from quarantine.models.desk import VIEW_NAME_LENGTH, SavedView
@@ -12,7 +13,6 @@ from quarantine.models.ledger import (
     Ledger,
     MediaItem,
     OpenHole,
-    Role,
     Source,
     Staff,
     State,
@@ -27,6 +27,7 @@ __all__ = [
     "VIEW_NAME_LENGTH",
     "Action",
     "AppendOnlyError",
+    "Capability",
     "Category",
     "Cause",
     "Change",

@@ -19,7 +19,7 @@ class Verb(models.TextChoices):
 
 
 class Category(models.Model):
-    """A kind of reason. Admins edit these; what is retired is no longer offered, but stays on the record."""
+    """A kind of reason. Leads edit these; what is retired is no longer offered, but stays on the record."""
 
     slug = models.SlugField(primary_key=True, max_length=64)
     label = models.CharField(max_length=64)

@@ -13,18 +13,11 @@ from django.db import models
 from django.db.models import F, Q
 
 from quarantine.fields import Sha256Field
+from quarantine.models.access import Capability, Role, includes
 from quarantine.mxc import Mxc
 
 NAME_LENGTH = 255  # ids, types, users: a b-tree refuses long ones
 FILE_NAME_LENGTH = 1024
-
-
-class Role(models.TextChoices):
-    """What staff may do; each includes the ones before."""
-
-    VIEWER = "viewer", "Viewer"
-    MODERATOR = "moderator", "Moderator"
-    ADMIN = "admin", "Admin"
 
 
 class State(models.TextChoices):
@@ -71,10 +64,9 @@ class Staff(AbstractUser):
     single_keys = models.BooleanField(default=True, db_default=True)  # shortcuts of one key (WCAG 2.1.4)
     previews = models.BooleanField(default=True, db_default=True)  # is offered to look at files
 
-    def may(self, role: Role) -> bool:
-        """Whether this account is active and its role includes `role`."""
-        ladder = list(Role)
-        return self.is_active and ladder.index(Role(self.role)) >= ladder.index(role)
+    def may(self, capability: Capability) -> bool:
+        """Whether this account is active and its role includes this."""
+        return self.is_active and includes(self.role, capability)
 
 
 class Ledger(models.Model):

@@ -8,7 +8,7 @@ def make_colleagues() -> list[Staff]:
     """The accounts, made if they are not there; disabled, and without a password."""
     found = []
     for name in COLLEAGUES:
-        defaults = {"role": Role.MODERATOR, "is_active": False, "password": "!"}
+        defaults = {"role": Role.LEAD, "is_active": False, "password": "!"}
         staff, _ = Staff.objects.get_or_create(username=name, defaults=defaults)
         found.append(staff)
     return found

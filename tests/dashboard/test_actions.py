@@ -149,8 +149,27 @@ def test_a_dashboard_that_only_watches_says_so(moderator, media, monkeypatch):
     assert "This dashboard only watches" in answer.text
 
 
-def test_viewers_read_and_do_not_act(client, media):
-    client.force_login(make_staff("vi", role=Role.VIEWER))
+def test_what_takes_a_lead_is_planned_for_moderators_and_not_begun(moderator, home, settings):
+    settings.BULK_RELEASE_LIMIT = 1
+    media = [home.upload(File(sha256=one * 64, upload_name="x"), uploader="@m:matrix.example") for one in "ab"]
+    for mxc in media:
+        home.quarantine(mxc)
+
+    page = moderator.get(NEW, {"verb": "release", "list": "\n".join(map(str, media))})
+
+    assert "The role moderator may not release that many media items at once." in page.text
+    assert 'name="digest"' not in page.text
+    assert 'name="origin"' not in moderator.get(NEW).text
+    assert decide(moderator, page).status_code == 403
+    assert not Action.objects.exists()
+    moderator.force_login(make_staff("lena", role=Role.LEAD))
+    assert 'name="origin"' in moderator.get(NEW).text
+    assert "Asked 2 · changed 2" in decide(moderator, page).text
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.AUDITOR])
+def test_viewers_and_auditors_read_and_do_not_act(client, media, role):
+    client.force_login(make_staff("vi", role=role))
     action = make_action(staff=make_staff("priya"))
     make_change(action=action)
 
@@ -236,7 +255,24 @@ def test_admins_edit_the_reasons(client, home):
     assert client.post("/reasons/spam/change/", {"label": "Scam"}).status_code == 422  # one has to stay
 
 
-def test_only_admins_edit_the_reasons(moderator):
+def test_leads_edit_the_kinds_alone_and_auditors_read_them(client, home):
+    client.force_login(make_staff("lena", role=Role.LEAD))
+    assert client.post("/reasons/add/", {"label": "Impersonation"}).status_code == 302
+    assert 'name="on"' not in client.get("/reasons/").text
+    assert client.post("/reasons/requarantine/", {"on": "on"}).status_code == 403
+    client.force_login(make_staff("ada", role=Role.AUDITOR))
+
+    page = client.get("/reasons/")
+
+    assert "Impersonation" in page.text
+    assert "/change/" not in page.text
+    assert client.post("/reasons/spam/change/", {"label": "Scam", "offered": "on"}).status_code == 403
+    assert client.post("/reasons/add/", {"label": "Another"}).status_code == 403
+    assert set(Category.objects.values_list("label", flat=True)) == {"Spam", "Other", "Impersonation"}
+    assert not Ledger.objects.get().requarantine
+
+
+def test_moderators_neither_read_nor_edit_the_reasons(moderator):
     addresses = ["/reasons/add/", "/reasons/spam/change/", "/reasons/requarantine/"]
 
     assert [moderator.get("/reasons/").status_code, *(moderator.post(one).status_code for one in addresses)] == [

@@ -32,7 +32,7 @@ def make_run(*, status=Run.Status.RUNNING, ago=0, **leg):
     return run
 
 
-@pytest.mark.parametrize("role", [Role.VIEWER, Role.MODERATOR])
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.MODERATOR, Role.LEAD])
 @pytest.mark.parametrize(
     ("method", "path"), [("get", URL), ("post", "/backfill/audit/start/"), ("post", "/backfill/1/pause/")]
 )
@@ -43,6 +43,21 @@ def test_only_admins_are_let_in(client, role, method, path):
 
     assert getattr(client, method)(path).status_code == 403
     assert Run.objects.count() == 1
+
+
+def test_auditors_read_and_are_offered_nothing(client):
+    make_ledger()
+    run = make_run()
+    client.force_login(make_staff("ada", role=Role.AUDITOR))
+
+    page = client.get(URL)
+
+    assert page.status_code == 200
+    assert "/start/" not in page.text
+    assert "/pause/" not in page.text
+    assert client.post("/backfill/audit/start/").status_code == 403
+    assert client.post(f"/backfill/{run.pk}/pause/").status_code == 403
+    assert list(Run.objects.values_list("pk", "pause_asked")) == [(run.pk, False)]
 
 
 def test_the_core_refuses_too(db):

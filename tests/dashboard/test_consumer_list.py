@@ -33,7 +33,7 @@ def make_consumer(name="hma", *, scopes=(Scope.CHANGES,), **fields):
     return Consumer.objects.get(name=name)
 
 
-@pytest.mark.parametrize("role", [Role.VIEWER, Role.MODERATOR])
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.MODERATOR, Role.LEAD])
 @pytest.mark.parametrize(("method", "path"), [("get", URL), ("post", f"{URL}add/"), ("post", f"{URL}1/revoke/")])
 def test_only_admins_are_let_in(client, role, method, path):
     make_ledger()
@@ -45,6 +45,21 @@ def test_only_admins_are_let_in(client, role, method, path):
     assert answer.status_code == 403
     assert Consumer.objects.get().revoked_at is None
     assert "hma" not in answer.text
+
+
+def test_auditors_read_and_are_offered_nothing(client):
+    make_ledger()
+    consumer = make_consumer()
+    client.force_login(make_staff("ada", role=Role.AUDITOR))
+
+    page = client.get(URL)
+
+    assert "hma" in page.text
+    assert "/revoke/" not in page.text
+    assert "/add/" not in page.text
+    assert client.post(f"{URL}{consumer.pk}/revoke/").status_code == 403
+    assert client.post(f"{URL}add/", {"name": "x", "scope": "changes:read"}).status_code == 403
+    assert Consumer.objects.get().revoked_at is None
 
 
 def test_the_core_refuses_too(db):

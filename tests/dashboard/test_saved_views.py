@@ -71,11 +71,12 @@ def test_what_makes_no_sense_is_said_and_not_kept(people, data):
     assert SavedView.objects.count() == 1
 
 
-def test_only_moderators_share(people):
+def test_only_leads_share(people):
     assert as_(people["viewer"]).post("/views/add/", {"name": "S", "query": "", "shared": "on"}).status_code == 403
     view = kept(people["viewer"])
     assert as_(people["viewer"]).post(f"/views/{view.pk}/change/", {"name": "S", "shared": "on"}).status_code == 403
-    as_(people["moderator"]).post("/views/add/", {"name": "Team", "query": "scope=local", "shared": "on"})
+    assert as_(people["moderator"]).post("/views/add/", {"name": "M", "query": "", "shared": "on"}).status_code == 403
+    as_(people["lead"]).post("/views/add/", {"name": "Team", "query": "scope=local", "shared": "on"})
 
     names = list(SavedView.objects.filter(shared=True).values_list("name", flat=True))
 
@@ -85,7 +86,7 @@ def test_only_moderators_share(people):
 
 
 def test_views_are_their_owners(people):
-    own, shared = kept(people["moderator"]), kept(people["moderator"], "Team", shared=True)
+    own, shared = kept(people["moderator"]), kept(people["lead"], "Team", shared=True)
     other = as_(people["viewer"])
 
     assert other.post(f"/views/{own.pk}/delete/").status_code == 404
@@ -101,8 +102,8 @@ def test_views_are_their_owners(people):
 
 
 def test_one_is_renamed_and_shared_and_taken_back(people):
-    view, _ = kept(people["moderator"]), kept(people["moderator"], "Other")
-    client = as_(people["moderator"])
+    view, _ = kept(people["lead"]), kept(people["lead"], "Other")
+    client = as_(people["lead"])
 
     client.post(f"/views/{view.pk}/change/", {"name": "Better", "shared": "on"})
     assert SavedView.objects.filter(name="Better", shared=True, query="origin=a.example").count() == 1
@@ -112,13 +113,26 @@ def test_one_is_renamed_and_shared_and_taken_back(people):
 
 
 def test_those_who_lost_their_role_take_back_what_they_shared(people):
-    view = kept(people["moderator"], shared=True)
-    people["moderator"].role = Role.VIEWER
+    view = kept(people["lead"], shared=True)
+    people["lead"].role = Role.VIEWER
 
-    change_view(view, staff=people["moderator"], name="Spam", shared=False)
+    change_view(view, staff=people["lead"], name="Spam", shared=False)
 
     with pytest.raises(NotAllowedError):
-        change_view(view, staff=people["moderator"], name="Spam", shared=True)
+        change_view(view, staff=people["lead"], name="Spam", shared=True)
+
+
+def test_auditors_read_what_is_shared_and_keep_nothing(people):
+    view, shared = kept(people["viewer"]), kept(people["lead"], "Team", shared=True)
+    people["viewer"].role = Role.AUDITOR
+    people["viewer"].save()
+    client = as_(people["viewer"])
+
+    assert "Team" in client.get("/views/").text
+    assert client.post("/views/add/", {"name": "New", "query": "scope=local"}).status_code == 403
+    for number in (view.pk, shared.pk):
+        assert client.post(f"/views/{number}/delete/").status_code == 403
+    assert SavedView.objects.count() == 2
 
 
 def test_there_is_an_end_to_it(people):

@@ -161,6 +161,53 @@ def test_nothing_begins_without_right_reason_and_effect(home, moderator):
     assert not Action.objects.exists()
 
 
+@pytest.fixture
+def lead(home):
+    return make_staff("lena", role=Role.LEAD)
+
+
+def test_a_whole_server_takes_a_lead_also_among_others_and_to_undo(home, moderator, lead):
+    remote, local = cache(home, "a"), upload(home, "b")
+    for aim in ({"origins": (remote.origin,)}, {"origins": (remote.origin,), "users": ("@mallory:matrix.example",)}):
+        with pytest.raises(NotAllowedError, match="act on a whole server"):
+            begin(home, Verb.QUARANTINE, staff=moderator, **aim)
+    action = do(home, Verb.QUARANTINE, staff=lead, origins=(remote.origin,))
+
+    with pytest.raises(NotAllowedError, match="act on a whole server"):
+        actions.start(plan_undo(action), staff=moderator, category="spam", reason="mistake")
+
+    assert Action.objects.get() == action
+    assert home.media(local).quarantined_by is None
+
+
+def test_a_large_release_takes_a_lead_and_a_large_quarantine_does_not(home, moderator, lead, settings):
+    settings.BULK_RELEASE_LIMIT = 2
+    media = [upload(home, name) for name in ("a", "b", "c", "c 2")]
+    action = do(home, Verb.QUARANTINE, *media, staff=lead)
+
+    for asked in (planned(home, Verb.RELEASE, media[0], media[2]), plan_undo(action)):  # a copy counts too
+        with pytest.raises(NotAllowedError, match="release that many"):
+            actions.start(asked, staff=moderator, category="spam", reason="mistake")
+
+    assert outcome(do(home, Verb.RELEASE, *media[:2], staff=moderator)).changed == 2
+    do(home, Verb.QUARANTINE, *media[:2], staff=moderator)
+    assert outcome(do(home, Verb.RELEASE, *media, staff=lead)).changed == 4
+
+
+def test_moderators_undo_their_own_however_large(home, moderator, settings):
+    settings.BULK_RELEASE_LIMIT = 1
+    media = [upload(home, name) for name in ("a", "b", "c")]
+    action = do(home, Verb.QUARANTINE, *media, staff=moderator)
+    another = make_staff("tom")
+
+    with pytest.raises(NotAllowedError):
+        actions.start(plan_undo(action), staff=another, category="spam", reason="mistake")
+    undo = actions.start(plan_undo(action), staff=moderator, category="spam", reason="mistake")
+    perform(undo, home)
+
+    assert outcome(undo) == Outcome(asked=3, changed=3)
+
+
 def test_an_action_is_append_only(home, moderator):
     action = do(home, Verb.QUARANTINE, upload(home, "a"), staff=moderator)
     action.reason = "something nicer"

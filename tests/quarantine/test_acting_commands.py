@@ -87,7 +87,7 @@ def test_what_cannot_be_is_a_sentence_and_changes_nothing(home):
         ("quarantine", media): (2, "add --yes"),
         ("quarantine", media, "--yes", "--category", "nope"): (2, "Choose a category"),
         ("quarantine", media, "--yes", "--staff", "nobody"): (2, "There is no account"),
-        ("quarantine", media, "--yes", "--staff", "vi"): (1, "needs the role moderator"),
+        ("quarantine", media, "--yes", "--staff", "vi"): (1, "The role viewer may not act on media"),
         ("quarantine", "--from-file", "/nowhere"): (2, "can't be read"),
         ("release", media, "--yes"): (2, "Say why"),
     }

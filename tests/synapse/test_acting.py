@@ -20,7 +20,7 @@ from quarantine.actions import Outcome
 from quarantine.aims import Aim
 from quarantine.follow import follow_once
 from quarantine.homeserver.connect import gateway
-from quarantine.models import Change, Fate, Source, Verb, Work
+from quarantine.models import Change, Fate, Role, Source, Verb, Work
 from quarantine.mxc import Mxc
 from quarantine.plans import plan
 from quarantine.worker import perform_if_small
@@ -49,7 +49,7 @@ def world(synapse, attach):
 
 @pytest.fixture
 def moderator(world):
-    return make_staff("priya")
+    return make_staff("priya", role=Role.LEAD)
 
 
 @contextmanager

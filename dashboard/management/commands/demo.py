@@ -19,7 +19,7 @@ from dashboard.demo.children import Child, Children
 from quarantine import ledger
 from quarantine.locks import file_lock
 from quarantine.management.progress import reporting
-from quarantine.models import Role, Staff
+from quarantine.models import Capability, Staff
 from quarantine.preparation import refuse_another_homeserver
 from quarantine.sample.fill import fill
 from quarantine.sample.people import make_colleagues
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         self.say("Accounts …")
         accounts = make_accounts()
         if ledger.current().head == 0:
-            self.fill([staff for staff in accounts if staff.may(Role.MODERATOR)])
+            self.fill([staff for staff in accounts if staff.may(Capability.ACT)])
         connections.close_all()
 
     def fill(self, staff: list[Staff]) -> None:
