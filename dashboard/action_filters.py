@@ -4,6 +4,7 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy
 
 from dashboard.filter_kinds import MomentFilter, PositionFilter, TermsFilter, one_of
 from dashboard.filters import ChangeForm, choice, query_string
@@ -13,14 +14,14 @@ PAGE = 50
 
 
 class ActionFilter(django_filters.FilterSet):
-    verb = choice("Verb", dict(Verb.choices), one_of("verb"))
-    by = TermsFilter(label="By", matches=one_of("staff__username"))
-    category = TermsFilter(label="Kind of reason", matches=one_of("category"))
-    cause = choice("Cause", dict(Cause.choices), one_of("cause"))
-    status = choice("Status", dict(Work.Status.choices), one_of("work__status"))
-    after = MomentFilter(label="From")
-    before = MomentFilter(label="Before")
-    cursor = PositionFilter(label="Cursor")
+    verb = choice(gettext_lazy("Verb"), dict(Verb.choices), one_of("verb"))
+    by = TermsFilter(label=gettext_lazy("By"), matches=one_of("staff__username"))
+    category = TermsFilter(label=gettext_lazy("Kind of reason"), matches=one_of("category"))
+    cause = choice(gettext_lazy("Cause"), dict(Cause.choices), one_of("cause"))
+    status = choice(gettext_lazy("Status"), dict(Work.Status.choices), one_of("work__status"))
+    after = MomentFilter(label=gettext_lazy("From"))
+    before = MomentFilter(label=gettext_lazy("Before"))
+    cursor = PositionFilter(label=gettext_lazy("Cursor"))
 
     class Meta:
         form = ChangeForm

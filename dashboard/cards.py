@@ -2,27 +2,32 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.humanize.templatetags.humanize import intcomma
+from django.utils.dates import WEEKDAYS
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from dashboard.charts import shade
 from dashboard.figures import Figures
 from dashboard.rows import SYSTEM
 from dashboard.terms import Term
-from dashboard.text import counted, percent
+from dashboard.text import percent
 from quarantine.insights import CLUSTER_MOST, Top, media_with
 from quarantine.models import Category, Cause, Source
 from quarantine.tallies import seconds
 
 SHOWN = 6
-HELD = (
-    ("Under 10 min", 600),
-    ("10 min to 1 h", 3_600),
-    ("1 to 6 h", 21_600),
-    ("6 to 24 h", 86_400),
-    ("1 to 7 days", 604_800),
-    ("7 to 30 days", 2_592_000),
-    ("Over 30 days", float("inf")),
+NOTHING = gettext_lazy("Nothing of the kind in this period.")
+HELD: tuple[tuple[Any, float], ...] = (
+    (gettext_lazy("Under 10 min"), 600),
+    (gettext_lazy("10 min to 1 h"), 3_600),
+    (gettext_lazy("1 to 6 h"), 21_600),
+    (gettext_lazy("6 to 24 h"), 86_400),
+    (gettext_lazy("1 to 7 days"), 604_800),
+    (gettext_lazy("7 to 30 days"), 2_592_000),
+    (gettext_lazy("Over 30 days"), float("inf")),
 )
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,7 @@ class Card:
     bars: list[Bar]
     rest: list[tuple[str, int, str]] = field(default_factory=list)  # label, number, share
     remark: str = ""
-    empty: str = "Nothing of the kind in this period."
+    empty: Any = NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +79,11 @@ class Cell:
 
 def cards(told: Figures) -> list[Card]:
     return [
-        top_card(told, "origin", "Top origins", quarantined=True),
-        top_card(told, "uploader", "Top uploaders", quarantined=True),
-        choices_card(told, 3, "cause", "Causes", dict(Cause.choices)),
-        top_card(told, "actor", "Changed by", quarantined=False),
-        choices_card(told, 2, "source", "How it is known", dict(Source.choices)),
+        top_card(told, "origin", gettext("Top origins"), quarantined=True),
+        top_card(told, "uploader", gettext("Top uploaders"), quarantined=True),
+        choices_card(told, 3, "cause", gettext("Causes"), dict(Cause.choices)),
+        top_card(told, "actor", gettext("Changed by"), quarantined=False),
+        choices_card(told, 2, "source", gettext("How it is known"), dict(Source.choices)),
         reasons_card(told),
         hashes_card(told),
         held_card(told),
@@ -93,7 +98,7 @@ def top_card(told: Figures, kind: str, title: str, *, quarantined: bool) -> Card
     total = top.total + top.unknown
     bars = [
         Bar(
-            label="System" if kind == "actor" and key == SYSTEM else key,
+            label=gettext("System") if kind == "actor" and key == SYSTEM else key,
             number=number,
             total=total,
             longest=longest,
@@ -104,17 +109,33 @@ def top_card(told: Figures, kind: str, title: str, *, quarantined: bool) -> Card
     return Card(
         slug=kind,
         title=title,
-        note=f"of {counted(total, 'quarantine' if quarantined else 'change')}",
+        note=of_quarantines(total) if quarantined else of_changes(total),
         bars=bars,
-        rest=rest(top, total=total, unknown="Uploader unknown" if kind == "uploader" else "Not known"),
+        rest=rest(
+            top, total=total, unknown=gettext("Uploader unknown") if kind == "uploader" else gettext("Not known")
+        ),
         remark=uncertain(top),
     )
+
+
+def of_changes(number: int) -> str:
+    return ngettext("of {number} change", "of {number} changes", number).format(number=intcomma(number))
+
+
+def of_quarantines(number: int) -> str:
+    return ngettext("of {number} quarantine", "of {number} quarantines", number).format(number=intcomma(number))
+
+
+def changes_in_words(number: int) -> str:
+    return ngettext("{number} change", "{number} changes", number).format(number=intcomma(number))
 
 
 def rest(top: Top, *, total: int, unknown: str = "") -> list[tuple[str, int, str]]:
     """What the bars leave out."""
     keys = top.other_keys
-    others = f"{counted(keys, 'other')}" if keys is not None else "All others"
+    others = gettext("All others")
+    if keys is not None:
+        others = ngettext("{number} other", "{number} others", keys).format(number=intcomma(keys))
     lines = [(others, top.others), (unknown, top.unknown if unknown else 0)]
     return [(label, number, percent(number, total)) for label, number in lines if number]
 
@@ -122,17 +143,18 @@ def rest(top: Top, *, total: int, unknown: str = "") -> list[tuple[str, int, str
 def uncertain(top: Top) -> str:
     if top.certain:
         return ""
-    return f"Each number is exact, but another may belong here: any that is not listed has at most {top.unseen:,}."
+    said = gettext("Each number is exact, but another may belong here: any that is not listed has at most {number}.")
+    return said.format(number=intcomma(top.unseen))
 
 
-def choices_card(told: Figures, place: int, name: str, title: str, labels: dict[str, str]) -> Card:
+def choices_card(told: Figures, place: int, name: str, title: str, labels: dict[str, Any]) -> Card:
     """Of a handful of values: all of them."""
     sums = told.of(place)
     rows = [(key, number) for key, number in sums.most_common() if number]
     longest = rows[0][1] if rows else 0
     bars = [
         Bar(
-            label=labels.get(key, key),
+            label=str(labels.get(key, key)),
             number=number,
             total=told.total,
             longest=longest,
@@ -141,7 +163,7 @@ def choices_card(told: Figures, place: int, name: str, title: str, labels: dict[
         )
         for key, number in rows
     ]
-    return Card(slug=name, title=title, note=f"of {counted(told.total, 'change')}", bars=bars)
+    return Card(slug=name, title=title, note=of_changes(told.total), bars=bars)
 
 
 def reasons_card(told: Figures) -> Card:
@@ -161,11 +183,13 @@ def reasons_card(told: Figures) -> Card:
     ]
     return Card(
         slug="reason",
-        title="Reasons",
-        note=f"of {counted(top.total, 'change')} with a kind of reason",
+        title=gettext("Reasons"),
+        note=ngettext(
+            "of {number} change with a kind of reason", "of {number} changes with a kind of reason", top.total
+        ).format(number=intcomma(top.total)),
         bars=bars,
         rest=rest(top, total=top.total),
-        remark="Only what is done here has one.",
+        remark=gettext("Only what is done here has one."),
     )
 
 
@@ -187,19 +211,19 @@ def hashes_card(told: Figures) -> Card:
     ]
     return Card(
         slug="sha256",
-        title="Files that came most often",
-        note="by sha256, quarantines",
+        title=gettext("Files that came most often"),
+        note=gettext("by sha256, quarantines"),
         bars=bars,
         remark=uncertain(top) if bars else "",
-        empty="No file was quarantined twice in this period.",
+        empty=gettext("No file was quarantined twice in this period."),
     )
 
 
 def copies(sha256: str) -> str:
     """Media items of the ledger, not only of this period."""
     number = media_with(sha256)
-    more = "+" if number == CLUSTER_MOST else ""
-    return f"{number:,}{more} media item{'' if number == 1 else 's'} on record"
+    shown = intcomma(number) + ("+" if number == CLUSTER_MOST else "")
+    return ngettext("{number} media item on record", "{number} media items on record", number).format(number=shown)
 
 
 # --- Time to release ----------------------------------------------------------------------
@@ -213,11 +237,18 @@ def held_card(told: Figures) -> Card:
     rows = zip(HELD, numbers, strict=True) if sums else ()
     return Card(
         slug="held",
-        title="Time from quarantine to release",
-        note=f"of {counted(sums.total(), 'release')}",
-        bars=[Bar(label=label, number=number, total=sums.total(), longest=max(numbers)) for (label, _), number in rows],
-        remark="Only media of which both was watched, each to the hour or better. Lengths are grouped in steps of a tenth.",
-        empty="No release in this period was watched from its quarantine on.",
+        title=gettext("Time from quarantine to release"),
+        note=ngettext("of {number} release", "of {number} releases", sums.total()).format(
+            number=intcomma(sums.total())
+        ),
+        bars=[
+            Bar(label=str(label), number=number, total=sums.total(), longest=max(numbers))
+            for (label, _), number in rows
+        ],
+        remark=gettext(
+            "Only media of which both was watched, each to the hour or better. Lengths are grouped in steps of a tenth."
+        ),
+        empty=gettext("No release in this period was watched from its quarantine on."),
     )
 
 
@@ -228,20 +259,21 @@ def week(told: Figures) -> list[tuple[str, list[Cell]]]:
     """Each day of the week with its hours, UTC."""
     sums = told.found.sums("week")
     highest = max(sums.values(), default=0)
+    title = gettext("{day}, {hour}:00 to {hour}:59: {changes}")
     return [
         (
-            day,
+            str(day),
             [
                 Cell(
                     hour=hour,
                     number=(number := sums[f"{place} {hour:02}"]),
                     shade=shade(number, highest),
-                    title=f"{day}, {hour:02}:00 to {hour:02}:59: {counted(number, 'change')}",
+                    title=title.format(day=day, hour=f"{hour:02}", changes=changes_in_words(number)),
                 )
                 for hour in range(24)
             ],
         )
-        for place, day in enumerate(WEEKDAYS, 1)
+        for place, day in enumerate(WEEKDAYS.values(), 1)
     ]
 
 

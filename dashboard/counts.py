@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 from zlib import crc32
 
 from django.http import QueryDict
+from django.utils.translation import gettext, gettext_lazy
 
 from dashboard.filters import SCOPES, ChangeFilter, Chip, query_string
 from dashboard.pages import COUNTED, Count, search_of
@@ -23,10 +24,15 @@ from quarantine.models import Cause, Change, Source, State
 BUDGET = 0.5  # seconds for all the numbers of one facet, and for those of an empty page
 LOOKED_AT = 1_000  # newest matching changes that suggest values
 SUGGESTED = 8
-NOT_CHOSEN = "Not "
-KINDS = {"image": "Images", "video": "Videos", "audio": "Audio", "text": "Text", "application": "Documents and others"}
+KINDS = {
+    "image": gettext_lazy("Images"),
+    "video": gettext_lazy("Videos"),
+    "audio": gettext_lazy("Audio"),
+    "text": gettext_lazy("Text"),
+    "application": gettext_lazy("Documents and others"),
+}
 # Filters with few values, and what these are called.
-FIXED: dict[str, dict[str, str]] = {
+FIXED: dict[str, dict[str, Any]] = {
     "state": dict(State.choices),
     "scope": SCOPES,
     "source": dict(Source.choices),
@@ -72,10 +78,10 @@ def choice_slug(name: str, value: str) -> str:
     return f"{name}-{crc32(value.encode()):08x}"
 
 
-def known_values(name: str, username: str) -> dict[str, str]:
+def known_values(name: str, username: str) -> dict[str, Any]:
     """What a filter always offers: values as the query string has them, and what they are called."""
     if name == "by":
-        return {SYSTEM: "System", str(Term(username, username)): f"You ({username})"}
+        return {SYSTEM: gettext("System"), str(Term(username, username)): gettext("You ({name})").format(name=username)}
     return FIXED.get(name, {})
 
 
@@ -92,12 +98,12 @@ def facet(filters: ChangeFilter, name: str, *, username: str, head: int, budget:
     def counted(value: str, label: str) -> Choice:
         query = urlencode([*parse_qsl(query_string(filters.active | {name: ()}, {})), (name, value)])
         count = None if value.startswith("-") else count_of(query, head, deadline - time.monotonic())
-        label = f"{NOT_CHOSEN}{label}" if value.startswith("-") else label
+        label = gettext("Not {label}").format(label=label) if value.startswith("-") else str(label)
         return Choice(name=name, value=value, label=label, checked=value in asked, query=query, count=count)
 
     return Facet(
         name=name,
-        label=filters.filters[name].label,
+        label=str(filters.filters[name].label),
         known=[counted(value, label) for value, label in known.items()],
         others=[counted(value, others[value]) for value in first],
     )

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from django.utils.translation import gettext
+
 from quarantine.fields import SHA256
 from quarantine.homeserver import media
 from quarantine.homeserver.media import HomeserverAwayError, Media
@@ -37,6 +39,14 @@ class Known:
     def recorded_state(self) -> str:
         """As the ledger has it."""
         return State(self.item.state) if self.item and self.item.stream_id else VISIBLE
+
+    @property
+    def state_label(self) -> str:
+        return label_of(self.state)
+
+    @property
+    def recorded_label(self) -> str:
+        return label_of(self.recorded_state)
 
     @property
     def local(self) -> bool:
@@ -74,6 +84,10 @@ class Dossier:
     copies: list[Known] = field(default_factory=list)  # with the same sha256, this one not among them
     more_copies: bool = False
     others: list[Known] = field(default_factory=list)  # of the same uploader
+
+
+def label_of(state: str) -> str:
+    return gettext("Visible") if state == VISIBLE else str(State(state).label)
 
 
 def dossier(mxc: Mxc) -> Dossier | None:

@@ -7,11 +7,13 @@ need neither session nor database. To htmx each is one sentence, for the notice 
 import sys
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils.translation import gettext_lazy
 
 from dashboard.references import reference
 
@@ -21,63 +23,71 @@ RETRY_AFTER = 10  # seconds
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
     icon: str
-    title: str
-    heading: str
-    text: str
+    title: Any
+    heading: Any
+    text: Any
     passes: bool = False  # the same may work in a moment
     bare: bool = False  # without what is read from the database: navigation, notices, who is signed in
 
 
 BAD_REQUEST = Words(
     icon="warn",
-    title="Bad request",
-    heading="This request can't be read",
-    text="Nothing has changed. Its address or its form was damaged on the way.",
+    title=gettext_lazy("Bad request"),
+    heading=gettext_lazy("This request can't be read"),
+    text=gettext_lazy("Nothing has changed. Its address or its form was damaged on the way."),
     bare=True,
 )
 NOT_ALLOWED = Words(
     icon="key",
-    title="Not allowed",
-    heading="Your role does not include this",
-    text="Nothing has changed. An administrator can give you another role.",
+    title=gettext_lazy("Not allowed"),
+    heading=gettext_lazy("Your role does not include this"),
+    text=gettext_lazy("Nothing has changed. An administrator can give you another role."),
 )
 FORGED = Words(
     icon="warn",
-    title="Form refused",
-    heading="This form did not come from here",
-    text="Nothing has changed. The page may have been open since before you signed in, or cookies are turned off. "
-    "Reload it and try again.",
+    title=gettext_lazy("Form refused"),
+    heading=gettext_lazy("This form did not come from here"),
+    text=gettext_lazy(
+        "Nothing has changed. The page may have been open since before you signed in, or cookies are turned off. "
+        "Reload it and try again."
+    ),
     bare=True,
 )
 NOT_FOUND = Words(
     icon="search",
-    title="Not found",
-    heading="There is no such page",
-    text="The address may be mistyped, or what it led to is not on record here.",
+    title=gettext_lazy("Not found"),
+    heading=gettext_lazy("There is no such page"),
+    text=gettext_lazy("The address may be mistyped, or what it led to is not on record here."),
 )
 TOO_LARGE = Words(
     icon="warn",
-    title="Too large",
-    heading="This is more than one form can carry",
-    text="Nothing has changed. Up to 1 MB fits, some ten thousand media: send the list in parts, or have it read "
-    "from a file by manage.py quarantine --from-file.",
+    title=gettext_lazy("Too large"),
+    heading=gettext_lazy("This is more than one form can carry"),
+    text=gettext_lazy(
+        "Nothing has changed. Up to 1 MB fits, some ten thousand media: send the list in parts, or have it read "
+        "from a file by manage.py quarantine --from-file."
+    ),
     bare=True,
 )
 BROKEN = Words(
     icon="error",
-    title="Something broke",
-    heading="Something broke here",
-    text="Look whether what you did took effect before you do it again. The ledger records each change wholly or "
-    "not at all. The server's log says what broke, under the reference below.",
+    title=gettext_lazy("Something broke"),
+    heading=gettext_lazy("Something broke here"),
+    text=gettext_lazy(
+        "Look whether what you did took effect before you do it again. The ledger records each change wholly or "
+        "not at all. The server's log says what broke, under the reference below."
+    ),
     passes=True,
     bare=True,
 )
 AWAY = Words(
     icon="plug",
-    title="No database",
-    heading="The ledger's database does not answer",
-    text="Pages can't be read until it does. Nothing is lost: changes made meanwhile appear when it is back. "
-    "Look whether what you did took effect before you do it again.",
+    title=gettext_lazy("No database"),
+    heading=gettext_lazy("The ledger's database does not answer"),
+    text=gettext_lazy(
+        "Pages can't be read until it does. Nothing is lost: changes made meanwhile appear when it is back. "
+        "Look whether what you did took effect before you do it again."
+    ),
     passes=True,
     bare=True,
 )

@@ -4,24 +4,47 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.urls import reverse_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from dashboard.charts import Chart, Stack, stacked
 from dashboard.periods import Bucket, Period, floor
+from dashboard.text import mid_sentence
 from quarantine import insights
 from quarantine.insights import LONG_KINDS, SHORT_KINDS
 from quarantine.models import Cause, Change, Source, State
 
 TIMELINE = reverse_lazy("timeline")
 # Series of the chart, from below: label, and the filters that give just these changes.
-SERIES = {
-    "people": ("Quarantined", [("state", "quarantined"), ("cause", "-hash"), ("source", "-backfill")]),
-    "hash": ("Quarantined by hash match", [("state", "quarantined"), ("cause", "hash"), ("source", "-backfill")]),
-    "found": ("Found already so", [("state", "quarantined"), ("source", "backfill")]),
-    "released": ("Released", [("state", "released")]),
-    "deleted": ("Deleted", [("state", "deleted")]),
+SERIES: dict[str, tuple[Any, list[tuple[str, str]]]] = {
+    "people": (gettext_lazy("Quarantined"), [("state", "quarantined"), ("cause", "-hash"), ("source", "-backfill")]),
+    "hash": (
+        gettext_lazy("Quarantined by hash match"),
+        [("state", "quarantined"), ("cause", "hash"), ("source", "-backfill")],
+    ),
+    "found": (gettext_lazy("Found already so"), [("state", "quarantined"), ("source", "backfill")]),
+    "released": (gettext_lazy("Released"), [("state", "released")]),
+    "deleted": (gettext_lazy("Deleted"), [("state", "deleted")]),
+}
+
+# By grain: the chart's title, and the name of one column.
+PER = {
+    "hour": gettext_lazy("Changes per hour"),
+    "day": gettext_lazy("Changes per day"),
+    "week": gettext_lazy("Changes per week"),
+    "month": gettext_lazy("Changes per month"),
+    "year": gettext_lazy("Changes per year"),
+}
+UNITS = {
+    "hour": gettext_lazy("Hour"),
+    "day": gettext_lazy("Day"),
+    "week": gettext_lazy("Week"),
+    "month": gettext_lazy("Month"),
+    "year": gettext_lazy("Year"),
 }
 
 
@@ -48,6 +71,14 @@ class Figures:
 
     def __post_init__(self) -> None:
         self.timed = split_keys(self.found)
+
+    @property
+    def title(self) -> str:
+        return str(PER[self.grain])
+
+    @property
+    def unit(self) -> str:
+        return str(UNITS[self.grain])
 
     @property
     def empty(self) -> bool:
@@ -156,6 +187,8 @@ def series_of(state: str, source: str, cause: str, _scope: str) -> str:
 
 def in_words(line: Line) -> str:
     told = [
-        f"{number:,} {SERIES[name][0].lower()}" for name, (number, _) in zip(SERIES, line.cells, strict=True) if number
+        f"{intcomma(number)} {mid_sentence(SERIES[name][0])}"
+        for name, (number, _) in zip(SERIES, line.cells, strict=True)
+        if number
     ]
-    return ", ".join(told) or "no changes"
+    return ", ".join(told) or gettext("no changes")

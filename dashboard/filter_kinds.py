@@ -9,12 +9,12 @@ from typing import Any, Self
 
 import django_filters
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from dashboard.terms import MomentField, NumberField, Read, SwitchField, Term, TermsField
 from quarantine.models import ChangeQuerySet
 
 MOST_WAYS = 10  # each costs a statement
-VERBAL = ("Changed by", "Search")  # labels that need no "is"
 
 
 def one_of(column: str) -> Callable[[Sequence[Any]], Q]:
@@ -46,14 +46,16 @@ class TermsFilter(StatelessFilter):
     def __init__(
         self,
         *,
-        label: str,
+        label: Any,
         matches: Callable[[Sequence[Any]], Q],
         read: Read[Any] = str,
-        names: dict[str, str] | None = None,
+        names: dict[str, Any] | None = None,
+        verbal: bool = False,
         ways: Callable[[Any], list[Q]] | None = None,
     ) -> None:
         super().__init__(label=label, read=read)
         self.matches = matches
+        self.verbal = verbal  # its label needs no "is"
         self.names = names or {}
         self.ways = ways or (lambda value: [matches([value])])
 
@@ -72,11 +74,11 @@ class TermsFilter(StatelessFilter):
 
     @property
     def asks(self) -> str:
-        return self.label if self.label in VERBAL else f"{self.label} is"
+        return str(self.label) if self.verbal else gettext("{label} is").format(label=self.label)
 
     def named(self, term: Term[Any]) -> str:
         """The value as people call it."""
-        return self.names.get(term.text, term.text)
+        return str(self.names.get(term.text, term.text))
 
 
 class PositionFilter(StatelessFilter):

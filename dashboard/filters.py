@@ -16,14 +16,15 @@ import django_filters
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import Q
+from django.utils.translation import gettext, gettext_lazy
 
 from dashboard import searches, times
 from dashboard.filter_kinds import MomentFilter, PositionFilter, SwitchFilter, TermsFilter, any_of, one_of
-from dashboard.terms import Term, quoted, read_choice, read_number
+from dashboard.terms import Term, listed, quoted, read_choice, read_number
 from quarantine.fields import SHA256
 from quarantine.models import Action, Cause, ChangeQuerySet, Source, State
 
-SCOPES = {"local": "Local", "remote": "Remote"}
+SCOPES: dict[str, Any] = {"local": gettext_lazy("Local"), "remote": gettext_lazy("Remote")}
 PAGE_LIMIT = 50
 HIGHEST_PAGE_LIMIT = 200
 MOST_COMPLAINTS = 5
@@ -31,7 +32,7 @@ MOMENTS = ("after", "before")
 PAGING = ("cursor", "limit", "since", "raw", "fold")
 
 
-def choice(label: str, names: dict[str, str], matches: Callable[[Sequence[Any]], Q], **more: Any) -> TermsFilter:
+def choice(label: Any, names: dict[str, Any], matches: Callable[[Sequence[Any]], Q], **more: Any) -> TermsFilter:
     return TermsFilter(label=label, matches=matches, read=read_choice(choices=names), names=names, **more)
 
 
@@ -57,7 +58,7 @@ def in_category(categories: Sequence[str]) -> Q:
 
 def read_sha256(text: str) -> str:
     if not SHA256.fullmatch(text.lower()):
-        msg = f"{quoted(text)} is not a sha256: that is 64 hexadecimal digits."
+        msg = gettext("{text} is not a sha256: that is 64 hexadecimal digits.").format(text=quoted(text))
         raise ValidationError(msg)
     return text.lower()
 
@@ -77,39 +78,42 @@ class ChangeForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         for name in sorted(set(self.data) - set(self.fields))[:MOST_COMPLAINTS]:
-            self.add_error(None, f"There is no filter {quoted(name)}.")
+            self.add_error(None, gettext("There is no filter {name}.").format(name=quoted(name)))
         after, before = cleaned.get("after"), cleaned.get("before")
         if after and before and after >= before:
-            self.add_error(None, "“after” must be earlier than “before”.")
+            self.add_error(None, gettext("“after” must be earlier than “before”."))
         return cleaned
 
 
 class ChangeFilter(django_filters.FilterSet):
-    state = choice("State", dict(State.choices), any_of(in_state), ways=ways_to_state)
-    scope = choice("Scope", SCOPES, any_of(lambda scope: Q(local=scope == "local")))
-    origin = TermsFilter(label="Origin", matches=one_of("origin"))
-    by = TermsFilter(label="Changed by", matches=one_of("changed_by"))
-    source = choice("Source", dict(Source.choices), one_of("source"))
-    cause = choice("Cause", dict(Cause.choices), one_of("cause"))
-    type = TermsFilter(label="Type", matches=any_of(of_type))
-    uploader = TermsFilter(label="Uploader", matches=one_of("uploader"))
+    state = choice(gettext_lazy("State"), dict(State.choices), any_of(in_state), ways=ways_to_state)
+    scope = choice(gettext_lazy("Scope"), SCOPES, any_of(lambda scope: Q(local=scope == "local")))
+    origin = TermsFilter(label=gettext_lazy("Origin"), matches=one_of("origin"))
+    by = TermsFilter(label=gettext_lazy("Changed by"), matches=one_of("changed_by"), verbal=True)
+    source = choice(gettext_lazy("Source"), dict(Source.choices), one_of("source"))
+    cause = choice(gettext_lazy("Cause"), dict(Cause.choices), one_of("cause"))
+    type = TermsFilter(label=gettext_lazy("Type"), matches=any_of(of_type))
+    uploader = TermsFilter(label=gettext_lazy("Uploader"), matches=one_of("uploader"))
     sha256 = TermsFilter(label="sha256", matches=one_of("sha256"), read=read_sha256)
-    media = TermsFilter(label="Media", matches=any_of(searches.of_media), read=searches.read_media)
-    action = TermsFilter(label="Action", matches=one_of("action_id"), read=read_number)
-    category = TermsFilter(label="Kind of reason", matches=in_category, ways=lambda _: [])  # no index follows it
+    media = TermsFilter(label=gettext_lazy("Media"), matches=any_of(searches.of_media), read=searches.read_media)
+    action = TermsFilter(label=gettext_lazy("Action"), matches=one_of("action_id"), read=read_number)
+    category = TermsFilter(
+        label=gettext_lazy("Kind of reason"), matches=in_category, ways=lambda _: []
+    )  # no index follows it
     q = TermsFilter(
-        label="Search",
+        label=gettext_lazy("Search"),
+        verbal=True,
         matches=any_of(searches.of_anything),
         read=searches.read_anything,
         ways=searches.ways_to_anything,
     )
-    after = MomentFilter(label="From")
-    before = MomentFilter(label="Before")
-    cursor = PositionFilter(label="Cursor")
-    limit = PositionFilter(label="Limit", highest=HIGHEST_PAGE_LIMIT)
-    since = PositionFilter(label="Since", lowest=0)
-    raw = PositionFilter(label="Raw", lowest=0, highest=1)
-    fold = SwitchFilter(label="Fold")
+    after = MomentFilter(label=gettext_lazy("From"))
+    before = MomentFilter(label=gettext_lazy("Before"))
+    cursor = PositionFilter(label=gettext_lazy("Cursor"))
+    limit = PositionFilter(label=gettext_lazy("Limit"), highest=HIGHEST_PAGE_LIMIT)
+    since = PositionFilter(label=gettext_lazy("Since"), lowest=0)
+    raw = PositionFilter(label=gettext_lazy("Raw"), lowest=0, highest=1)
+    fold = SwitchFilter(label=gettext_lazy("Fold"))
 
     class Meta:
         form = ChangeForm
@@ -221,15 +225,19 @@ class ChangeFilter(django_filters.FilterSet):
         for name, value in self.active.items():
             filter_ = self.filters[name]
             if name in MOMENTS:
-                yield Chip(filter_.label, named_moment(value), self.without(name, value))
+                yield Chip(str(filter_.label), named_moment(value), self.without(name, value))
                 continue
             wanted = [term for term in value if not term.excluded]
             if wanted:
-                named = " or ".join(filter_.named(term) for term in wanted)
+                named = listed(filter_.named(term) for term in wanted)
                 yield Chip(filter_.asks, named, self.without(name, wanted))
             for term in value:
                 if term.excluded:
-                    yield Chip(f"{filter_.label} not", filter_.named(term), self.without(name, [term]))
+                    yield Chip(
+                        gettext("{label} not").format(label=filter_.label),
+                        filter_.named(term),
+                        self.without(name, [term]),
+                    )
 
     def without(self, name: str, gone: Any) -> str:
         rest = () if name in MOMENTS else tuple(term for term in self.active[name] if term not in gone)

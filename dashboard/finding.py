@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext
 
 from quarantine.aims import MOST_LINES
 from quarantine.models import Capability, Change, Staff
@@ -57,7 +58,8 @@ def list_page(parts: Sequence[str], staff: Staff) -> str:
     """What can be done with them, for those who may do it; for others, what is recorded of them."""
     if staff.may(Capability.ACT):
         more = len(parts) - MOST_LISTED
-        rest = [f"{more} more did not fit into the address: paste the list here instead."] if more > 0 else []
+        said = gettext("{number} more did not fit into the address: paste the list here instead.")
+        rest = [said.format(number=more)] if more > 0 else []
         return f"{reverse('action-new')}?{urlencode({'list': chr(10).join([*parts[:MOST_LISTED], *rest])})}"
     return timeline([("q", part) for part in parts])
 

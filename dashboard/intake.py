@@ -5,6 +5,7 @@ from typing import Self
 from urllib.parse import urlencode
 
 from django.http import QueryDict
+from django.utils.translation import gettext
 
 from quarantine.aims import Aim, AimError
 from quarantine.models import Verb
@@ -30,7 +31,8 @@ class Request:
         """Raises AimError for what makes no sense."""
         verb = data.get("verb", "")
         if verb not in Verb.values:
-            msg = f"{shown(verb)} is not something that can be done; there are {', '.join(Verb.values)}."
+            msg = gettext("{verb} is not something that can be done; there are {verbs}.")
+            msg = msg.format(verb=shown(verb), verbs=", ".join(Verb.values))
             raise AimError(msg)
         given = {name: [text for text in data.getlist(name) if text.strip()] for name in NAMES}
         lines = [line for text in data.getlist("list") for line in text.splitlines() if line.strip()]

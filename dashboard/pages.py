@@ -16,6 +16,7 @@ from datetime import datetime
 from itertools import batched
 from typing import Any
 
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import Q
 
 from dashboard.filters import PAGE_LIMIT, ChangeFilter
@@ -46,7 +47,7 @@ class Count:
     more: bool = False
 
     def __str__(self) -> str:
-        return f"{self.number:,}{'+' if self.more else ''}"
+        return f"{intcomma(self.number)}{'+' if self.more else ''}"
 
 
 @dataclass(frozen=True, slots=True)

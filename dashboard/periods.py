@@ -1,12 +1,14 @@
 """The period that the insights are about, as the query string names it, and its parts."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS
+from django.utils.dateformat import format as date_format
+from django.utils.translation import gettext, gettext_lazy
 
 from dashboard import times
 from dashboard.filters import MOST_COMPLAINTS, moment_text
@@ -14,15 +16,22 @@ from dashboard.terms import MomentField, SingleField, quoted, read_choice
 
 DAY = timedelta(days=1)
 HOURS_UP_TO, DAYS_UP_TO, WEEKS_UP_TO, MONTHS_UP_TO = DAY * 3, DAY * 100, DAY * 1_100, DAY * 5_500
-PRESETS = {"24h": "24 h", "7d": "7 d", "30d": "30 d", "90d": "90 d", "12mo": "12 mo", "all": "All"}
+PRESETS = {
+    "24h": gettext_lazy("24 h"),
+    "7d": gettext_lazy("7 d"),
+    "30d": gettext_lazy("30 d"),
+    "90d": gettext_lazy("90 d"),
+    "12mo": gettext_lazy("12 mo"),
+    "all": gettext_lazy("All"),
+}
 DAYS = {"7d": 7, "30d": 30, "90d": 90, "12mo": 365}
-SWITCH = {"on": "With backfill", "off": "Without backfill"}
+SWITCH = ("on", "off")
 
 
 class PickField(SingleField):
     """One of a few words."""
 
-    def __init__(self, *, choices: dict[str, str], **kwargs: Any) -> None:
+    def __init__(self, *, choices: Collection[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.choices = choices
 
@@ -39,12 +48,12 @@ class PeriodForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         for name in sorted(set(self.data) - set(self.fields))[:MOST_COMPLAINTS]:
-            self.add_error(None, f"There is no parameter {quoted(name)}.")
+            self.add_error(None, gettext("There is no parameter {name}.").format(name=quoted(name)))
         after, before = cleaned.get("after"), cleaned.get("before")
         if after and before and after >= before:
-            self.add_error(None, "“after” must be earlier than “before”.")
+            self.add_error(None, gettext("“after” must be earlier than “before”."))
         if cleaned.get("range") and (after or before):
-            self.add_error(None, "Give either a range or dates, not both.")
+            self.add_error(None, gettext("Give either a range or dates, not both."))
         return cleaned
 
     @property
@@ -109,8 +118,8 @@ class Period:
     @property
     def words(self) -> str:
         if self.after is None:
-            return f"Until {short(self.end)}" if self.before else "All there is"
-        until = short(self.before) if self.before else "now"
+            return gettext("Until {time}").format(time=short(self.end)) if self.before else gettext("All there is")
+        until = short(self.before) if self.before else gettext("now")
         return f"{short(self.after)}{times.TO}{until}"
 
     @property
@@ -188,11 +197,12 @@ def named(grain: str, start: datetime) -> tuple[str, str]:
     """A short label and a name in full."""
     match grain:
         case "hour":
-            return f"{start:%H:%M}", f"{times.day(start)}, {start:%H}:00 to {start:%H}:59 UTC"
+            name = gettext("{day}, {hour}:00 to {hour}:59 UTC").format(day=times.day(start), hour=f"{start:%H}")
+            return f"{start:%H:%M}", name
         case "day":
-            return f"{start.day} {start:%b}", f"{start:%A} {times.day(start)}"
+            return times.day_and_month(start), f"{date_format(start, 'l')} {times.day(start)}"
         case "week":
-            return f"{start.day} {start:%b}", f"Week from {times.day(start)}"
+            return times.day_and_month(start), gettext("Week from {day}").format(day=times.day(start))
         case "month":
-            return f"{start:%b %Y}", f"{start:%B %Y}"
+            return date_format(start, "M Y"), date_format(start, "F Y")
     return f"{start:%Y}", f"{start:%Y}"

@@ -11,7 +11,7 @@ from typing import cast
 from django.core.cache import caches
 from django.template.loader import get_template
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 
 from dashboard.text import initials, size, type_icon, type_label
 from dashboard.times import when
@@ -68,23 +68,24 @@ def row_context(change: Change) -> dict[str, object]:
 def badge(change: Change) -> str:
     """The state in words; "found" where nobody saw it happen."""
     found = change.not_before is None and change.quarantined
-    return f"Found {change.state.label.lower()}" if found else change.state.label
+    return gettext("Found quarantined") if found else str(change.state.label)
 
 
 def actor(change: Change) -> Actor:
     name = change.changed_by
     if not name:
-        return Actor("unknown", "Not known", "Not recorded", icon="unknown")
+        return Actor("unknown", gettext("Not known"), gettext("Not recorded"), icon="unknown")
     if name == SYSTEM:
         matched = change.cause == Cause.HASH
-        return Actor("system", "System: hash match" if matched else "System", "Automatic", icon="hash")
+        who = gettext("System: hash match") if matched else gettext("System")
+        return Actor("system", who, gettext("Automatic"), icon="hash")
     if change.action_id is not None or change.source == Source.ACTION:
-        return Actor("staff", name, "Staff", initials=initials(name))
-    return Actor("matrix", name, "Matrix user", icon="user")
+        return Actor("staff", name, gettext("Staff"), initials=initials(name))
+    return Actor("matrix", name, gettext("Matrix user"), icon="user")
 
 
 def cause(change: Change) -> str:
-    return "Cause not known" if change.cause == Cause.UNKNOWN else Cause(change.cause).label
+    return gettext("Cause not known") if change.cause == Cause.UNKNOWN else str(Cause(change.cause).label)
 
 
 def reason(change: Change) -> str | None:

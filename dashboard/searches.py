@@ -6,6 +6,7 @@ from operator import or_
 
 from django.core.exceptions import ValidationError
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from dashboard.terms import quoted
 from quarantine.models import Action
@@ -42,7 +43,8 @@ def read_anything(text: str) -> str:
         return str(mxc)
     pasted = parse_pasted(text)
     if pasted.kind is Kind.WORDS and max(map(len, text.split())) < SHORTEST_WORD:
-        msg = f"{quoted(text)} is too short: at least one word of {SHORTEST_WORD} characters is needed."
+        msg = gettext("{text} is too short: at least one word of {number} characters is needed.")
+        msg = msg.format(text=quoted(text), number=SHORTEST_WORD)
         raise ValidationError(msg)
     return pasted.value
 

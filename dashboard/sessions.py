@@ -8,6 +8,7 @@ from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from quarantine.models import Staff
 
@@ -69,8 +70,8 @@ def browser_name(user_agent: str) -> str:
     browser = first_match(BROWSERS, user_agent)
     system = first_match(SYSTEMS, user_agent)
     if browser and system:
-        return f"{browser} on {system}"
-    return browser or system or user_agent[:40] or "Unknown browser"
+        return gettext("{browser} on {system}").format(browser=browser, system=system)
+    return browser or system or user_agent[:40] or gettext("Unknown browser")
 
 
 def first_match(names: tuple[tuple[str, str], ...], user_agent: str) -> str:

@@ -13,6 +13,7 @@ from allauth.core import context
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext, gettext_lazy
 
 from quarantine.models import Staff
 
@@ -24,7 +25,7 @@ class SignInForm(LoginForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["login"].label = "User name"
+        self.fields["login"].label = gettext("User name")
         self.fields["login"].widget.attrs |= {"spellcheck": "false", "autocapitalize": "none"}
         self.fields["password" if self.is_bound else "login"].widget.attrs["autofocus"] = True
         dress(self)
@@ -39,9 +40,9 @@ class PasswordForm(ChangePasswordForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, label in (
-            ("oldpassword", "Current password"),
-            ("password1", "New password"),
-            ("password2", "New password again"),
+            ("oldpassword", gettext("Current password")),
+            ("password1", gettext("New password")),
+            ("password2", gettext("New password again")),
         ):
             self.fields[name].label = label
         dress(self)
@@ -59,9 +60,9 @@ class StaffAdapter(DefaultAccountAdapter):
     """The hooks allauth calls while somebody signs in."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
-        "username_password_mismatch": "That user name and password do not match.",
-        "too_many_login_attempts": "Too many attempts. Wait ten minutes, then try again.",
-        "enter_current_password": "That is not your current password.",
+        "username_password_mismatch": gettext_lazy("That user name and password do not match."),
+        "too_many_login_attempts": gettext_lazy("Too many attempts. Wait ten minutes, then try again."),
+        "enter_current_password": gettext_lazy("That is not your current password."),
     }
 
     def is_safe_url(self, url: str | None) -> bool:

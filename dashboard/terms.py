@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
+from django.utils.translation import gettext
 
 from dashboard.text import cut_middle, plain
 from quarantine.entries import UNSTORABLE
@@ -58,7 +60,7 @@ class TermsField[T](forms.Field):
 
     def clean(self, value: list[str]) -> tuple[Term[T], ...]:
         if len(value) > MOST_VALUES:
-            msg = f"At most {MOST_VALUES} values at once."
+            msg = gettext("At most {number} values at once.").format(number=MOST_VALUES)
             raise ValidationError(msg)
         terms = {str(term): term for term in map(self.term, value)}
         return tuple(sorted(terms.values(), key=lambda term: (term.excluded, term.text)))
@@ -68,7 +70,7 @@ class TermsField[T](forms.Field):
         excluded = written.startswith("-")
         text = written.removeprefix("-").strip().removeprefix("\\")
         if not text:
-            msg = f"{quoted(written)} names no value."
+            msg = gettext("{text} names no value.").format(text=quoted(written))
             raise ValidationError(msg)
         value = self.read(text)
         return Term(value=value, text=str(value), excluded=excluded)
@@ -81,7 +83,7 @@ class SingleField(forms.Field):
 
     def clean(self, value: list[str]) -> Any:
         if len(value) > 1:
-            msg = "Give it only once."
+            msg = gettext("Give it only once.")
             raise ValidationError(msg)
         return self.read(value[0]) if value else None
 
@@ -111,13 +113,15 @@ class MomentField(SingleField):
             moment = datetime.fromisoformat(text)
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError) as error:
-            msg = f"{quoted(text)} is not a date like 2026-11-22 or a time like 2026-11-22T14:32:00Z."
+            msg = gettext("{text} is not a date like 2026-11-22 or a time like 2026-11-22T14:32:00Z.")
+            msg = msg.format(text=quoted(text))
             raise ValidationError(msg) from error
 
 
 def read_number(text: str, *, lowest: int = 1, highest: int = BIGGEST) -> int:
     if not NUMBER.fullmatch(text) or not lowest <= int(text) <= highest:
-        msg = f"{quoted(text)} is not a whole number from {lowest:,} to {highest:,}."
+        msg = gettext("{text} is not a whole number from {lowest} to {highest}.")
+        msg = msg.format(text=quoted(text), lowest=intcomma(lowest), highest=intcomma(highest))
         raise ValidationError(msg)
     return int(text)
 
@@ -125,7 +129,7 @@ def read_number(text: str, *, lowest: int = 1, highest: int = BIGGEST) -> int:
 def read_choice(*, choices: Collection[str]) -> Read[str]:
     def read(text: str) -> str:
         if text not in choices:
-            msg = f"{quoted(text)} is not one of {listed(choices)}."
+            msg = gettext("{text} is not one of {choices}.").format(text=quoted(text), choices=listed(choices))
             raise ValidationError(msg)
         return text
 
@@ -135,17 +139,18 @@ def read_choice(*, choices: Collection[str]) -> Read[str]:
 def refuse_unstorable(text: str) -> None:
     """PostgreSQL takes no NUL, and nothing takes half a surrogate pair: such a value could match no row."""
     if UNSTORABLE.search(text):
-        msg = f"{quoted(text)} holds a character that no name can hold."
+        msg = gettext("{text} holds a character that no name can hold.").format(text=quoted(text))
         raise ValidationError(msg)
     if len(text) > LONGEST:
-        msg = f"{quoted(text)} is too long: {LONGEST:,} characters at most."
+        msg = gettext("{text} is too long: {number} characters at most.")
+        msg = msg.format(text=quoted(text), number=intcomma(LONGEST))
         raise ValidationError(msg)
 
 
 def quoted(text: str) -> str:
-    return f"“{cut_middle(plain(text), 60)}”"
+    return gettext("“{text}”").format(text=cut_middle(plain(text), 60))
 
 
 def listed(names: Iterable[str]) -> str:
     *most, last = names
-    return f"{', '.join(most)} or {last}" if most else last
+    return gettext("{most} or {last}").format(most=", ".join(most), last=last) if most else last

@@ -6,9 +6,12 @@ what is left are characters that deceive the eye, and names that hide their own 
 
 import re
 import unicodedata
+from typing import Any
 
+from django.utils.formats import number_format
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language, gettext, gettext_lazy
 
 WHOLE = 20  # characters of a name that fit everywhere
 TAIL = 7  # characters of a name that stay whatever is cut: enough for an extension
@@ -16,13 +19,13 @@ TAIL = 7  # characters of a name that stay whatever is cut: enough for an extens
 BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 HIDDEN_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
-SUBTYPES = {
+SUBTYPES: dict[str, Any] = {
     "jpeg": "JPEG", "jpg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WebP", "avif": "AVIF", "heic": "HEIC",
     "svg+xml": "SVG", "bmp": "BMP", "tiff": "TIFF", "mp4": "MP4", "webm": "WebM", "quicktime": "QuickTime",
     "x-matroska": "Matroska", "mpeg": "MPEG", "ogg": "Ogg", "opus": "Opus", "x-wav": "WAV", "wav": "WAV",
     "flac": "FLAC", "mp3": "MP3", "pdf": "PDF", "zip": "ZIP", "x-7z-compressed": "7-Zip", "gzip": "gzip",
-    "x-tar": "tar", "x-rar-compressed": "RAR", "vnd.rar": "RAR", "csv": "CSV", "html": "HTML", "plain": "Text",
-    "json": "JSON", "xml": "XML", "javascript": "JavaScript", "octet-stream": "Binary",
+    "x-tar": "tar", "x-rar-compressed": "RAR", "vnd.rar": "RAR", "csv": "CSV", "html": "HTML", "plain": gettext_lazy("Text"),
+    "json": "JSON", "xml": "XML", "javascript": "JavaScript", "octet-stream": gettext_lazy("Binary"),
 }  # fmt: skip
 
 
@@ -93,7 +96,7 @@ def initials(name: str) -> str:
 def size(length: int | None) -> str:
     """Bytes in the unit people know, as file managers count: 1 kB is 1,000 bytes."""
     if length is None:
-        return "Size unknown"
+        return gettext("Size unknown")
     if length < 1000:
         return f"{length}\u00a0B"
     value = float(length)
@@ -102,15 +105,16 @@ def size(length: int | None) -> str:
         if value < 999.5 or unit == "TB":
             break
     whole = value >= 100 or (unit == "kB" and value >= 10)
-    return f"{value:,.0f}\u00a0{unit}" if whole else f"{value:.1f}\u00a0{unit}"
+    return f"{number_format(f'{value:.{0 if whole else 1}f}', force_grouping=True)}\u00a0{unit}"
 
 
 def type_label(media_type: str) -> str:
     """What people call it: "JPEG" of "image/jpeg". The type is the uploader's word, not a fact."""
     subtype = media_type.partition(";")[0].partition("/")[2].strip() or media_type
-    return SUBTYPES.get(subtype.lower(), cut_middle(subtype, 24)) or "Type unknown"
+    return str(SUBTYPES.get(subtype.lower(), cut_middle(subtype, 24)) or gettext("Type unknown"))
 
 
+SENTENCE = re.compile(r"(?<=[.!?]) ")
 ICONS = {"image": "image", "video": "video", "audio": "audio"}
 ARCHIVE = re.compile(r"zip|tar|7z|rar|compressed", re.IGNORECASE)
 CODE = re.compile(r"html|xml|javascript|json|x-sh|executable|wasm", re.IGNORECASE)
@@ -124,12 +128,19 @@ def type_icon(media_type: str) -> str:
     return ICONS.get(media_type.partition("/")[0].strip().lower(), "file")
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def mid_sentence(words: object) -> str:
+    """A label within a sentence. In English its first letter becomes small; elsewhere that may be wrong."""
+    text = str(words)
+    return text.lower() if get_language() in {None, "en"} else text
+
+
+def recorded(words: str) -> str:
+    """What a process noted down for everybody, in English; sentences that always read the same are translated."""
+    return " ".join(gettext(sentence) for sentence in SENTENCE.split(words)) if words else ""
 
 
 def percent(number: int, total: int) -> str:
     if not number or not total:
-        return "0%"
+        return gettext("{number}%").format(number=0)
     share = 100 * number / total
-    return "<1%" if share < 1 else f"{share:.0f}%"
+    return gettext("<1%") if share < 1 else gettext("{number}%").format(number=f"{share:.0f}")

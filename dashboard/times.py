@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from django.utils.dateformat import format as date_format
+from django.utils.translation import gettext
+
 from quarantine.models import Change
 
 EXACT = timedelta(seconds=2)
@@ -27,18 +30,24 @@ def when(change: Change) -> When:
     """The time of a change is an interval: it happened after `not_before`, and was seen at `seen_at`."""
     seen, since = change.seen_at, change.not_before
     if since is None:
-        return When("before", day(seen), f"before {full(seen)}; how long before is not known")
+        return When(
+            gettext("before"), day(seen), gettext("before {time}; how long before is not known").format(time=full(seen))
+        )
     since = min(since, seen)
     if seen - since <= EXACT:
         return When(f"{seen:%H:%M:%S}", day(seen), full(seen), moment=seen)
-    between = f"between {full(since)} and {full(seen)}"
+    between = gettext("between {start} and {end}").format(start=full(since), end=full(seen))
     if seen - since <= MINUTE:
         return When(f"{seen:%H:%M}", day(seen), between, moment=seen)
-    return When("between", short_range(since, seen), between)
+    return When(gettext("between"), short_range(since, seen), between)
 
 
 def day(moment: datetime) -> str:
-    return f"{moment.day} {moment:%b %Y}"
+    return date_format(moment, gettext("j M Y"))
+
+
+def day_and_month(moment: datetime) -> str:
+    return date_format(moment, gettext("j M"))
 
 
 def full(moment: datetime) -> str:
@@ -55,10 +64,10 @@ def short_range(start: datetime, end: datetime) -> str:
     if start.date() == end.date():
         return f"{start:%H:%M}{TO}{end:%H:%M}"
     if (start.year, start.month) == (end.year, end.month):
-        return f"{start.day}{TO}{end.day} {end:%b %Y}"
+        return f"{date_format(start, gettext('j'))}{TO}{day(end)}"
     if start.year == end.year:
-        return f"{start.day} {start:%b}{TO}{end.day} {end:%b}"
-    return f"{start:%b %Y}{TO}{end:%b %Y}"
+        return f"{day_and_month(start)}{TO}{day_and_month(end)}"
+    return f"{date_format(start, 'M Y')}{TO}{date_format(end, 'M Y')}"
 
 
 def iso(moment: datetime) -> str:
@@ -78,6 +87,7 @@ def duration(seconds: float) -> str:
     """Roughly how long: the two largest units at most."""
     whole = int(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return gettext("{seconds} s").format(seconds=whole)
     minutes, hours = whole // 60 % 60, whole // 3600
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    said = gettext("{hours} h {minutes} min") if hours else gettext("{minutes} min")
+    return said.format(hours=hours, minutes=minutes)

@@ -7,10 +7,12 @@ and nothing that the form has no place for is lost when it is sent again.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
-from dashboard.counts import FACETS, NOT_CHOSEN, choice_slug, known_values
+from dashboard.counts import FACETS, choice_slug, known_values
 from dashboard.filters import MOMENTS, ChangeFilter, query_string
 from quarantine.models import State
 
@@ -97,14 +99,18 @@ def toolbar(filters: ChangeFilter, *, username: str, now: datetime) -> Toolbar:
         kept=[Option("q", more, more) for more in searches[1:]]
         + [Option(name, value, value) for name in ("limit", "fold") for value in given.of(name)],
         menus=[
-            Menu(slug="state", label="State", groups=[given.choices("state", icons=State.values)]),
-            Menu(slug="scope", label="Scope", groups=[given.choices("scope", icons=["home", "globe"])]),
-            Menu(slug="origin", label="Origin", groups=[given.choices("origin", placeholder="matrix.example")]),
-            Menu(slug="by", label="Changed by", groups=[given.choices("by", placeholder="@user:matrix.example")]),
-            Menu(slug="cause", label="Cause", groups=[given.choices("cause")]),
-            Menu(slug="type", label="Type", groups=[given.choices("type", placeholder="image/png")]),
-            Menu(slug="date", label="Date", moments={name: given.moment(name) for name in MOMENTS}),
-            Menu(slug="more", label="More filters", groups=given.rest()),
+            Menu(slug="state", label=gettext("State"), groups=[given.choices("state", icons=State.values)]),
+            Menu(slug="scope", label=gettext("Scope"), groups=[given.choices("scope", icons=["home", "globe"])]),
+            Menu(
+                slug="origin", label=gettext("Origin"), groups=[given.choices("origin", placeholder="matrix.example")]
+            ),
+            Menu(
+                slug="by", label=gettext("Changed by"), groups=[given.choices("by", placeholder="@user:matrix.example")]
+            ),
+            Menu(slug="cause", label=gettext("Cause"), groups=[given.choices("cause")]),
+            Menu(slug="type", label=gettext("Type"), groups=[given.choices("type", placeholder="image/png")]),
+            Menu(slug="date", label=gettext("Date"), moments={name: given.moment(name) for name in MOMENTS}),
+            Menu(slug="more", label=gettext("More filters"), groups=given.rest()),
         ],
         recent=list(recent(filters, now=now)),
     )
@@ -124,26 +130,28 @@ class Given:
         """The known values, checked where they are asked for, then those asked for that are none of them."""
         given, labels = self.of(name), known_values(name, self.username)
         marks = dict(zip(labels, icons, strict=False))
-        options = [Option(name, value, label, value in given, marks.get(value, "")) for value, label in labels.items()]
+        options = [
+            Option(name, value, str(label), value in given, marks.get(value, "")) for value, label in labels.items()
+        ]
         options += [
             Option(name, value, self.label(value, labels), checked=True, known=False)
             for value in given
             if value not in labels
         ]
-        return Group(name=name, label=self.filters.filters[name].label, options=options, placeholder=placeholder)
+        return Group(name=name, label=str(self.filters.filters[name].label), options=options, placeholder=placeholder)
 
-    def label(self, value: str, labels: dict[str, str]) -> str:
+    def label(self, value: str, labels: dict[str, Any]) -> str:
         bare = value.removeprefix("-")
         label = labels.get(bare, bare.removeprefix("\\"))
-        return f"{NOT_CHOSEN}{label}" if value != bare else label
+        return gettext("Not {label}").format(label=label) if value != bare else str(label)
 
     def rest(self) -> list[Group]:
         return [
             self.choices("source"),
             self.choices("uploader", placeholder="@user:matrix.example"),
             self.choices("media", placeholder="mxc://matrix.example/…"),
-            self.choices("sha256", placeholder="64 hexadecimal digits"),
-            self.choices("action", placeholder="Number of an action"),
+            self.choices("sha256", placeholder=gettext("64 hexadecimal digits")),
+            self.choices("action", placeholder=gettext("Number of an action")),
             self.choices("category", placeholder="spam"),
         ]
 
@@ -158,13 +166,13 @@ def recent(filters: ChangeFilter, *, now: datetime) -> Iterator[tuple[str, str, 
     minute, today = now.replace(second=0, microsecond=0), now.replace(hour=0, minute=0, second=0, microsecond=0)
     month = today.replace(day=1)
     ranges: list[tuple[str, datetime, datetime | None]] = [
-        ("Today", today, None),
-        ("Yesterday", today - timedelta(days=1), today),
-        ("Last 24 hours", minute - timedelta(days=1), None),
-        ("Last 7 days", minute - timedelta(days=7), None),
-        ("Last 30 days", minute - timedelta(days=30), None),
-        ("This month", month, None),
-        ("Last month", (month - timedelta(days=1)).replace(day=1), month),
+        (gettext("Today"), today, None),
+        (gettext("Yesterday"), today - timedelta(days=1), today),
+        (gettext("Last 24 hours"), minute - timedelta(days=1), None),
+        (gettext("Last 7 days"), minute - timedelta(days=7), None),
+        (gettext("Last 30 days"), minute - timedelta(days=30), None),
+        (gettext("This month"), month, None),
+        (gettext("Last month"), (month - timedelta(days=1)).replace(day=1), month),
     ]
     present = tuple(filters.active.get(name) for name in MOMENTS)
     for label, after, before in ranges:

@@ -1,11 +1,21 @@
 """The totals above the insights' chart."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.humanize.templatetags.humanize import intcomma
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from dashboard.figures import Figures
-from dashboard.text import counted, percent
+from dashboard.text import percent
 from quarantine.models import Cause
 from quarantine.tallies import seconds
+
+ABOUT: tuple[tuple[int, int, Any], ...] = (  # seconds up to which, of which unit, in words
+    (90, 1, gettext_lazy("about {number} s")),
+    (5_400, 60, gettext_lazy("about {number} min")),
+    (172_800, 3_600, gettext_lazy("about {number} h")),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,20 +32,24 @@ def tiles(told: Figures) -> list[Tile]:
     by_hash = told.of(3, state="quarantined")[Cause.HASH]
     waits = told.found.sums("held")
     return [
-        compared(told, "Quarantined", "quarantined", quarantined),
-        compared(told, "Released", "released", released),
+        compared(told, gettext("Quarantined"), "quarantined", quarantined),
+        compared(told, gettext("Released"), "released", released),
         Tile(
-            label="By hash match",
-            value=f"{by_hash:,}",
-            note=f"{percent(by_hash, quarantined)} of quarantines" if quarantined else "No quarantines",
+            label=gettext("By hash match"),
+            value=intcomma(by_hash),
+            note=gettext("{share} of quarantines").format(share=percent(by_hash, quarantined))
+            if quarantined
+            else gettext("No quarantines"),
             href=told.link(("state", "quarantined"), ("cause", "hash")),
         ),
         Tile(
-            label="Median time to release",
-            value=about(median(waits)) if waits else "Not known",
-            note=f"of {counted(waits.total(), 'release')} watched"
+            label=gettext("Median time to release"),
+            value=about(median(waits)) if waits else gettext("Not known"),
+            note=ngettext("of {number} release watched", "of {number} releases watched", waits.total()).format(
+                number=intcomma(waits.total())
+            )
             if waits
-            else "No release was watched from its quarantine",
+            else gettext("No release was watched from its quarantine"),
         ),
     ]
 
@@ -47,19 +61,25 @@ def compared(told: Figures, label: str, state: str, number: int) -> Tile:
         else sum(count for key, count in told.before.sums("day").items() if key.split("|")[1] == state)
     )
     note, rises = difference(number, before)
-    return Tile(label=label, value=f"{number:,}", note=note, rises=rises, href=told.link(("state", state)))
+    return Tile(label=label, value=intcomma(number), note=note, rises=rises, href=told.link(("state", state)))
 
 
 def difference(number: int, before: int | None) -> tuple[str, bool | None]:
     if before is None:
-        return "Nothing earlier to compare with", None
+        return gettext("Nothing earlier to compare with"), None
     if number == before:
-        return "As many as in as much time before", None
+        return gettext("As many as in as much time before"), None
     if not before:
-        return "None in as much time before", True
+        return gettext("None in as much time before"), True
     change = round(100 * abs(number - before) / before)
-    size = f"{change:,}%" if change else "Under 1%"
-    return f"{size} {'more' if number > before else 'fewer'} than {before:,} in as much time before", number > before
+    share = gettext("{number}%").format(number=intcomma(change)) if change else gettext("Under 1%")
+    rises = number > before
+    said = (
+        gettext("{share} more than {number} in as much time before")
+        if rises
+        else gettext("{share} fewer than {number} in as much time before")
+    )
+    return said.format(share=share, number=intcomma(before)), rises
 
 
 def median(sums: dict[str, int]) -> float:
@@ -73,7 +93,8 @@ def median(sums: dict[str, int]) -> float:
 
 
 def about(length: float) -> str:
-    for most, unit, name in ((90, 1, "s"), (5_400, 60, "min"), (172_800, 3_600, "h")):
+    for most, unit, said in ABOUT:
         if length < most:
-            return f"about {round(length / unit)} {name}"
-    return f"about {round(length / 86_400):,} days"
+            return str(said.format(number=round(length / unit)))
+    days = round(length / 86_400)
+    return ngettext("about {number} day", "about {number} days", days).format(number=intcomma(days))

@@ -5,9 +5,12 @@ Doing it is `quarantine.performance`.
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from django.conf import settings
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db import transaction
+from django.utils.translation import gettext, gettext_lazy, override
 
 from quarantine.entries import UNSTORABLE, clean_mxc
 from quarantine.fields import SHA256
@@ -22,6 +25,13 @@ REASON_LENGTH = 2_000
 NEEDS_NOTE = {Verb.RELEASE, Verb.UNPROTECT}
 ROWS_PER_STATEMENT = 500
 LOCKS = 64  # on SQLite each is a file
+CAME: dict[str, Any] = {
+    "already": gettext_lazy("{number} already so"),
+    "protected": gettext_lazy("{number} protected"),
+    "absent": gettext_lazy("{number} not on this server"),
+    "left": gettext_lazy("{number} not changed"),
+    "failed": gettext_lazy("{number} failed"),
+}
 
 
 class ActionError(Exception):
@@ -46,16 +56,13 @@ class Outcome:
     failed: int = 0
 
     def __str__(self) -> str:
-        copies = f" ({self.copies:,} more with the same file)" if self.copies else ""
-        told = [f"asked {self.asked:,}", f"changed {self.changed:,}{copies}"]
-        words = {
-            "already": "already so",
-            "protected": "protected",
-            "absent": "not on this server",
-            "left": "not changed",
-            "failed": "failed",
-        }
-        told += [f"{getattr(self, name):,} {words}" for name, words in words.items() if getattr(self, name)]
+        changed = gettext("changed {number}").format(number=intcomma(self.changed))
+        if self.copies:
+            changed += " " + gettext("({number} more with the same file)").format(number=intcomma(self.copies))
+        told = [gettext("asked {number}").format(number=intcomma(self.asked)), changed]
+        told += [
+            words.format(number=intcomma(getattr(self, name))) for name, words in CAME.items() if getattr(self, name)
+        ]
         return " · ".join(told)
 
 
@@ -67,7 +74,7 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: s
     check_allowed(plan, staff=staff)
     reason = check_reason(plan.verb, category=category, reason=reason)
     if not plan.affected:
-        msg = "Nothing would change: all of it is so already, protected, or not on this server."
+        msg = gettext("Nothing would change: all of it is so already, protected, or not on this server.")
         raise ActionError(msg)
     asked = [item for item in plan.items if item.fate is not Fate.LEFT]
     now = datetime.now(UTC)
@@ -113,14 +120,14 @@ def check_reason(verb: Verb, *, category: str, reason: str) -> str:
     """The note, fit to be stored. Raises ReasonError where it or the category won't do."""
     if not Category.objects.filter(slug=category, retired=False).exists():
         offered = ", ".join(Category.objects.filter(retired=False).values_list("slug", flat=True))
-        msg = f"Choose a category of reason. There are: {offered}."
+        msg = gettext("Choose a category of reason. There are: {offered}.").format(offered=offered)
         raise ReasonError(msg)
     note = UNSTORABLE.sub("\ufffd", reason).strip()
     if not note and verb in NEEDS_NOTE:
-        msg = "Say why: whoever looks at this later should know the reason."
+        msg = gettext("Say why: whoever looks at this later should know the reason.")
         raise ReasonError(msg)
     if len(note) > REASON_LENGTH:
-        msg = f"The note is too long: at most {REASON_LENGTH:,} characters."
+        msg = gettext("The note is too long: at most {number} characters.").format(number=intcomma(REASON_LENGTH))
         raise ReasonError(msg)
     return note
 
@@ -134,8 +141,14 @@ def to_intent(action: Action, item: Item) -> Intent:
         media_id=mxc.media_id,
         sha256=known_hash(item.row),
         fate=Fate.FAILED if failed else Fate.PENDING,
-        error=item.why,
+        error=in_english(item.why),
     )
+
+
+def in_english(text: Any) -> str:
+    """As it is recorded: everybody reads it, each page in its own language (see the filter `recorded`)."""
+    with override("en"):
+        return str(text)
 
 
 def known_hash(row: Media | None) -> str | None:

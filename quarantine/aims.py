@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
+
+from django.contrib.humanize.templatetags.humanize import intcomma
+from django.utils.translation import gettext, gettext_lazy
 
 from quarantine.fields import SHA256
 from quarantine.models import Cause
@@ -10,10 +13,10 @@ from quarantine.mxc import SERVER, USER, Kind, Mxc, MxcError, parse_pasted, show
 
 MOST_LINES = 50_000
 MOST_COMPLAINTS = 5
-A_HASH = "a sha256: that is 64 hexadecimal digits"
-A_USER = "a user id, such as @name:matrix.example"
-A_ROOM = "a room id, such as !abc:matrix.example"
-A_SERVER = "a server name, such as matrix.example"
+A_HASH = gettext_lazy("{text} is not a sha256: that is 64 hexadecimal digits.")
+A_USER = gettext_lazy("{text} is not a user id, such as @name:matrix.example.")
+A_ROOM = gettext_lazy("{text} is not a room id, such as !abc:matrix.example.")
+A_SERVER = gettext_lazy("{text} is not a server name, such as matrix.example.")
 SHOWN = 500  # characters of a long list that are kept as the action's target
 
 
@@ -117,7 +120,8 @@ class Reading:
             case Kind.USER:
                 self.users.append(pasted.value)
             case _:
-                self.problems.append(f"{shown(line)} is neither a media address nor a sha256 nor a user id.")
+                said = gettext("{text} is neither a media address nor a sha256 nor a user id.")
+                self.problems.append(said.format(text=shown(line)))
 
     def take_media(self, text: str) -> None:
         try:
@@ -125,23 +129,24 @@ class Reading:
         except MxcError as error:
             self.problems.append(str(error))
 
-    def checked(self, text: str, fits: object, what: str) -> str:
+    def checked(self, text: str, fits: object, complaint: Any) -> str:
         if not fits:
-            self.problems.append(f"{shown(text)} is not {what}.")
+            self.problems.append(complaint.format(text=shown(text)))
         return text
 
     def complain(self) -> None:
         if not self.problems:
             return
         more = len(self.problems) - MOST_COMPLAINTS
-        tail = [f"And {more} more."] if more > 0 else []
+        tail = [gettext("And {number} more.").format(number=more)] if more > 0 else []
         raise AimError(" ".join(self.problems[:MOST_COMPLAINTS] + tail))
 
 
 def meaningful(texts: Iterable[str]) -> list[str]:
     found = [text.strip() for text in texts if text.strip()]
     if len(found) > MOST_LINES:
-        msg = f"{len(found):,} lines are too many at once; the most is {MOST_LINES:,}."
+        msg = gettext("{number} lines are too many at once; the most is {most}.")
+        msg = msg.format(number=intcomma(len(found)), most=intcomma(MOST_LINES))
         raise AimError(msg)
     return found
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db import IntegrityError, transaction
 from django.db.models import Case, F, When
+from django.utils.translation import gettext
 
 from quarantine import ledger
 from quarantine.fold import LedgerError
@@ -93,33 +95,34 @@ def create(name: str, *, scopes: Collection[str], days: int | None = None, staff
         with transaction.atomic():
             consumer.save(force_insert=True)
     except IntegrityError as error:
-        msg = f"There is a consumer named {name} already, perhaps a revoked one. Choose another name."
+        msg = gettext("There is a consumer named {name} already, perhaps a revoked one. Choose another name.")
+        msg = msg.format(name=name)
         raise ConsumerError(msg) from error
     return token
 
 
 def checked_name(name: str) -> str:
     if not NAME.fullmatch(name):
-        msg = "A consumer's name is 1 to 150 characters, without control characters."
+        msg = gettext("A consumer's name is 1 to 150 characters, without control characters.")
         raise ConsumerError(msg)
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        msg = "A consumer's name must be valid text."
+        msg = gettext("A consumer's name must be valid text.")
         raise ConsumerError(msg) from error
     return name
 
 
 def checked_scopes(scopes: Collection[str]) -> list[str]:
     if not scopes or not set(scopes) <= set(Scope.values):
-        msg = f"Choose what the token opens: {', '.join(Scope.values)}."
+        msg = gettext("Choose what the token opens: {names}.").format(names=", ".join(Scope.values))
         raise ConsumerError(msg)
     return sorted(set(scopes))
 
 
 def checked_days(days: int) -> int:
     if not 1 <= days <= LONGEST_DAYS:
-        msg = f"A token expires after 1 to {LONGEST_DAYS:,} days, or never."
+        msg = gettext("A token expires after 1 to {number} days, or never.").format(number=intcomma(LONGEST_DAYS))
         raise ConsumerError(msg)
     return days
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
+from django.utils.translation import gettext
 
 SHOWN = 60  # characters of what was pasted, in a message
 
@@ -32,7 +33,8 @@ class Mxc:
         """Read mxc://origin/media_id, blanks around it aside. Raises MxcError."""
         found = MXC.fullmatch(text.strip())
         if found is None or not all(map(is_visible, found.groups())):
-            msg = f"{shown(text)} is not a media address; one looks like mxc://matrix.example/hXkQvbTzRtLm."
+            msg = gettext("{text} is not a media address; one looks like mxc://matrix.example/hXkQvbTzRtLm.")
+            msg = msg.format(text=shown(text))
             raise MxcError(msg)
         return cls(*found.groups())
 
@@ -41,7 +43,8 @@ class Mxc:
         """Read what `str` made of one, whatever its id holds: ids with blanks, slashes and worse do exist. Raises MxcError."""
         origin, _, media_id = text.removeprefix("mxc://").partition("/")
         if not text.startswith("mxc://") or not origin or not media_id:
-            msg = f"{shown(text)} is not a media address; one looks like mxc://matrix.example/hXkQvbTzRtLm."
+            msg = gettext("{text} is not a media address; one looks like mxc://matrix.example/hXkQvbTzRtLm.")
+            msg = msg.format(text=shown(text))
             raise MxcError(msg)
         return cls(origin, media_id)
 

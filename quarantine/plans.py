@@ -7,8 +7,10 @@ already so, and follows a sha256 to every copy. So staff see all that first, as 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext, gettext_lazy
 
 from quarantine.aims import Aim
 from quarantine.entries import clean_mxc
@@ -28,8 +30,11 @@ INVERSE = {
     Verb.PROTECT: Verb.UNPROTECT,
     Verb.UNPROTECT: Verb.PROTECT,
 }
-SINCE = "Something happened to it since"
-SHARED = "Its file is shared with media that this action didn't change, which would change too"
+SINCE = gettext_lazy("Something happened to it since")
+SHARED = gettext_lazy("Its file is shared with media that this action didn't change, which would change too")
+
+
+UNSENDABLE = gettext_lazy("Its address is too long, or holds what can't be sent")
 
 
 class PlanError(Exception):
@@ -43,7 +48,7 @@ class Item:
     mxc: Mxc
     row: Media | None
     fate: Fate
-    why: str = ""
+    why: Any = ""  # a sentence, perhaps a lazy one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +99,7 @@ class Plan:
 def plan(*, verb: Verb, aim: Aim, homeserver: Homeserver) -> Plan:
     """What doing this would do now. Raises PlanError, HomeserverError and HomeserverAwayError."""
     if not aim.size:
-        msg = "Nothing was chosen. Select media, or paste addresses, hashes or user ids."
+        msg = gettext("Nothing was chosen. Select media, or paste addresses, hashes or user ids.")
         raise PlanError(msg)
     rooms = {room: homeserver.room_media(room) for room in aim.rooms}
     rows = resolve(aim, verb, posted=rooms.values())
@@ -118,7 +123,7 @@ def plan(*, verb: Verb, aim: Aim, homeserver: Homeserver) -> Plan:
 
 def to_item(mxc: Mxc, row: Media | None, verb: Verb) -> Item:
     if clean_mxc(mxc) != mxc:
-        return Item(mxc, row, Fate.FAILED, "Its address is too long, or holds what can't be sent")
+        return Item(mxc, row, Fate.FAILED, UNSENDABLE)
     return Item(mxc, row, judge(row, verb))
 
 
@@ -148,12 +153,18 @@ def nothing_found(aim: Aim) -> list[str]:
     origins = [origin for origin in aim.origins if not media.of_origin(origin, quarantined=None, limit=1)]
     return [
         *(
-            f"There is no file with the sha256 {one} here."
+            gettext("There is no file with the sha256 {sha256} here.").format(sha256=one)
             for one in aim.hashes
             if not media.with_hashes([one], limit=1)
         ),
-        *(f"{user} has uploaded nothing here.{meant(user, media.uploaded_by)}" for user in users),
-        *(f"Nothing of {origin} is cached here.{meant(origin, media.of_origin)}" for origin in origins),
+        *(
+            gettext("{user} has uploaded nothing here.").format(user=user) + meant(user, media.uploaded_by)
+            for user in users
+        ),
+        *(
+            gettext("Nothing of {origin} is cached here.").format(origin=origin) + meant(origin, media.of_origin)
+            for origin in origins
+        ),
     ]
 
 
@@ -162,20 +173,25 @@ def silent(rooms: Mapping[str, list[Mxc]]) -> list[str]:
 
 
 def nothing_posted(room: str) -> str:
-    return (
-        f"The homeserver knows of no media in {room}. It can't read an encrypted room, or one that nobody here is in."
+    said = gettext(
+        "The homeserver knows of no media in {room}. It can't read an encrypted room, or one that nobody here is in."
     )
+    return said.format(room=room)
 
 
 def meant(name: str, look: Callable[..., list[Media]]) -> str:
     right = name.lower()
-    return f" Did you mean {right}?" if right != name and look(right, quarantined=None, limit=1) else ""
+    if right == name or not look(right, quarantined=None, limit=1):
+        return ""
+    return " " + gettext("Did you mean {name}?").format(name=right)
 
 
 def sweep(aim: Aim, verb: Verb) -> list[Media]:
     """All media of the hashes, users and servers, at most a little more than one action takes."""
     if settings.HOMESERVER_NAME in {origin.lower() for origin in aim.origins}:
-        msg = f"{settings.HOMESERVER_NAME} is this homeserver itself; aim at users, rooms or media of it."
+        msg = gettext("{name} is this homeserver itself; aim at users, rooms or media of it.").format(
+            name=settings.HOMESERVER_NAME
+        )
         raise PlanError(msg)
     most = MOST_ITEMS + 1
     quarantined = {Verb.QUARANTINE: False, Verb.RELEASE: True}.get(verb)  # what is so already needs nothing
@@ -203,7 +219,7 @@ def unique_hashes(rows: Iterable[Media | None]) -> list[str]:
 def refuse_protection_of_remote(verb: Verb, rows: Iterable[Media | None]) -> None:
     remote = next((row for row in rows if row is not None and not row.local), None)
     if remote is not None and verb in {Verb.PROTECT, Verb.UNPROTECT}:
-        msg = f"Only local media can be protected; {remote.mxc} is of another server."
+        msg = gettext("Only local media can be protected; {media} is of another server.").format(media=remote.mxc)
         raise PlanError(msg)
 
 
@@ -212,11 +228,13 @@ def spelling_hints(items: Iterable[Item]) -> list[str]:
     foreign = dict.fromkeys(
         item.mxc.origin for item in items if item.fate is Fate.ABSENT and not item.mxc.origin.isascii()
     )
-    lookalike = [f"{shown(name)} is not on this server, and holds letters that no server name has." for name in foreign]
+    said = gettext("{name} is not on this server, and holds letters that no server name has.")
+    lookalike = [said.format(name=shown(name)) for name in foreign]
     absent = [item.mxc for item in items if item.fate is Fate.ABSENT and item.mxc.origin != item.mxc.origin.lower()]
     meant = {mxc: Mxc(mxc.origin.lower(), mxc.media_id) for mxc in absent[: 10 * MOST_HINTS]}
     found = media.read(meant.values())
-    case = [f"There is no {mxc}. Did you mean {right}?" for mxc, right in meant.items() if right in found]
+    said = gettext("There is no {media}. Did you mean {right}?")
+    case = [said.format(media=mxc, right=right) for mxc, right in meant.items() if right in found]
     return [*case, *lookalike][:MOST_HINTS]
 
 
@@ -230,7 +248,7 @@ def plan_undo(action: Action) -> Plan:
     homeserver would follow the sha256 to it.
     """
     if not Work.objects.get(action=action).over:
-        msg = "It isn't over yet: cancel the rest, or wait."
+        msg = gettext("It isn't over yet: cancel the rest, or wait.")
         raise PlanError(msg)
     verb = INVERSE[Verb(action.verb)]
     changed, untouched = what_changed(action)

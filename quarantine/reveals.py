@@ -11,6 +11,7 @@ from itertools import chain
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import Download
@@ -60,7 +61,7 @@ def reveal(mxc: Mxc, *, staff: Staff) -> Iterator[Download]:
             beginning += chunk
         kind = sniffed(beginning)
         if kind is None:
-            msg = "This is no picture or film that can be shown safely."
+            msg = gettext("This is no picture or film that can be shown safely.")
             raise NotShowableError(msg)
         Reveal.objects.create(staff=staff, **names(mxc), revealed_at=timezone.now())
         yield replace(file, content_type=kind, chunks=chain([beginning], file.chunks))

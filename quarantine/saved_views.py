@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
 
 from quarantine.models import VIEW_NAME_LENGTH, Capability, SavedView, Staff
 from quarantine.staff import NotAllowedError, require
@@ -30,10 +31,10 @@ def save_view(*, staff: Staff, name: str, query: str, shared: bool) -> SavedView
     if shared:
         require(staff, Capability.SHARE_VIEWS)
     if len(query) > LONGEST_QUERY:
-        msg = "These are too many filters to be one address."
+        msg = gettext("These are too many filters to be one address.")
         raise SavedViewError(msg)
     if SavedView.objects.filter(staff=staff).count() >= MOST:
-        msg = f"You have {MOST} views already. Delete one first."
+        msg = gettext("You have {number} views already. Delete one first.").format(number=MOST)
         raise SavedViewError(msg)
     view = SavedView(staff=staff, query=query, shared=shared, created_at=datetime.now(UTC))
     return named(view, name)
@@ -69,12 +70,12 @@ def named(view: SavedView, name: str) -> SavedView:
     """Save it under this name."""
     view.name = " ".join(name.split())
     if not view.name or not view.name.isprintable() or len(view.name) > VIEW_NAME_LENGTH:
-        msg = f"A view needs a name of 1 to {VIEW_NAME_LENGTH} visible characters."
+        msg = gettext("A view needs a name of 1 to {number} visible characters.").format(number=VIEW_NAME_LENGTH)
         raise SavedViewError(msg)
     try:
         with transaction.atomic():
             view.save()
     except IntegrityError as error:
-        msg = f"There is a view “{view.name}” already."
+        msg = gettext("There is a view “{name}” already.").format(name=view.name)
         raise SavedViewError(msg) from error
     return view

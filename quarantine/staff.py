@@ -5,7 +5,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
 
 from quarantine.models import Capability, Role, Staff
 from quarantine.models.access import includes, roles_that_may
@@ -26,11 +26,11 @@ class NotAllowedError(Exception):
 def require(staff: Staff, capability: Capability) -> None:
     """Raise NotAllowedError unless the account is active and its role includes this."""
     if not staff.is_active:
-        msg = _("The account %(name)s is disabled.") % {"name": staff.username}
+        msg = gettext("The account %(name)s is disabled.") % {"name": staff.username}
         raise NotAllowedError(msg)
     if not staff.may(capability):
         names = {"role": staff.get_role_display().lower(), "what": capability.label}
-        raise NotAllowedError(_("The role %(role)s may not %(what)s.") % names)
+        raise NotAllowedError(gettext("The role %(role)s may not %(what)s.") % names)
 
 
 def require_manager(by: Staff | None) -> None:
@@ -52,7 +52,7 @@ def add_staff(*, name: str, role: Role, password: str, any_password: bool = Fals
         with transaction.atomic():
             staff.save(force_insert=True)
     except IntegrityError as error:  # somebody else was quicker
-        msg = f"There is an account {name!r} already."
+        msg = gettext("There is an account {name!r} already.").format(name=name)
         raise StaffError(msg) from error
     return staff
 
@@ -136,7 +136,7 @@ def end_sessions(staff: Staff) -> None:
 def find(name: str) -> Staff:
     staff = None if "\0" in name else Staff.objects.filter(username=name).first()  # PostgreSQL refuses to look for NUL
     if staff is None:
-        msg = f"There is no account {name!r}."
+        msg = gettext("There is no account {name!r}.").format(name=name)
         raise StaffError(msg)
     return staff
 
@@ -146,13 +146,13 @@ def keep_one_admin(*, without: Staff) -> None:
     able = roles_that_may(Capability.MANAGE_ACCOUNTS)
     admins = Staff.objects.select_for_update().filter(role__in=able, is_active=True).order_by("pk")
     if {admin.pk for admin in admins} == {without.pk}:
-        msg = f"{without.username!r} is the last admin. Make someone else an admin first."
+        msg = gettext("{name!r} is the last admin. Make someone else an admin first.").format(name=without.username)
         raise StaffError(msg)
 
 
 def refuse_reserved(name: str) -> None:
     if name.lower() in RESERVED:
-        msg = f"{name!r} is not a person's account: the dashboard acts in its name."
+        msg = gettext("{name!r} is not a person's account: the dashboard acts in its name.").format(name=name)
         raise StaffError(msg)
 
 
@@ -164,8 +164,9 @@ def check_name(staff: Staff) -> None:
         raise StaffError(" ".join(error.messages)) from error
     taken = Staff.objects.filter(username__iexact=staff.username).first()
     if taken:
-        again = "" if taken.is_active else " It is disabled; it can be enabled again."
-        msg = f"There is an account {taken.username!r} already.{again}"
+        msg = gettext("There is an account {name!r} already.").format(name=taken.username)
+        if not taken.is_active:
+            msg += " " + gettext("It is disabled; it can be enabled again.")
         raise StaffError(msg)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import DatabaseError, InterfaceError, connections
+from django.utils.translation import override
 
 from quarantine.actions import close, lock_of
 from quarantine.homeserver.connect import gateway
@@ -66,7 +67,8 @@ def perform_if_small(action: Action) -> None:
     patience.daemon = True
     patience.start()
     try:
-        attempt(action, stop=stop)
+        with override("en"):  # what it says is recorded, for everybody
+            attempt(action, stop=stop)
     finally:
         patience.cancel()
 

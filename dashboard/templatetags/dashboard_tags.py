@@ -9,22 +9,25 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext, gettext_lazy
 
 from dashboard import text, times
 from dashboard.intake import plan_query
+from dashboard.script_words import script_words
 from dashboard.storage import ALL_SHEETS, ordered
 from dashboard.terms import Term
 from quarantine.models import Capability, Staff
 
 PAGES = (
-    ("timeline", "Timeline", Capability.READ),
-    ("insights", "Insights", Capability.READ),
-    ("action-list", "Activity", Capability.READ),
-    ("reasons", "Reasons", Capability.READ_REASONS),
-    ("backfill", "Backfill", Capability.READ_OPERATIONS),
-    ("consumer-list", "Consumers", Capability.READ_OPERATIONS),
+    ("timeline", gettext_lazy("Timeline"), Capability.READ),
+    ("insights", gettext_lazy("Insights"), Capability.READ),
+    ("action-list", gettext_lazy("Activity"), Capability.READ),
+    ("reasons", gettext_lazy("Reasons"), Capability.READ_REASONS),
+    ("backfill", gettext_lazy("Backfill"), Capability.READ_OPERATIONS),
+    ("consumer-list", gettext_lazy("Consumers"), Capability.READ_OPERATIONS),
 )
 
 register = template.Library()
@@ -34,6 +37,8 @@ register.filter("plain", text.plain)
 register.filter("file_name", text.file_name)
 register.filter("identifier", text.identifier)
 register.filter("initials", text.initials)
+register.filter("recorded", text.recorded)
+register.filter("mid_sentence", text.mid_sentence)
 register.filter("size", text.size)
 register.filter("type_label", text.type_label)
 register.filter("type_icon", text.type_icon)
@@ -60,6 +65,12 @@ def may(user: object, capability: str) -> bool:
 def plus(number: float, other: float) -> float:
     """For coordinates."""
     return round(number + other, 1)
+
+
+@register.filter
+def weekday(number: int) -> str:
+    """Its short name; 0 is Monday."""
+    return str(WEEKDAYS_ABBR[number])
 
 
 @register.filter(name="times")
@@ -108,13 +119,20 @@ def plan_url(verb: str, name: str, value: object) -> str:
 @register.simple_tag
 def copy_button(value: object, what: str) -> SafeString:
     """For the clipboard; shown where scripts run."""
+    title = gettext("Copy {what}").format(what=what)
     return format_html(
-        '<button class="copy" type="button" data-copy="{}" aria-label="Copy {}" title="Copy {}">{}</button>',
+        '<button class="copy" type="button" data-copy="{}" aria-label="{}" title="{}">{}</button>',
         value,
-        what,
-        what,
+        title,
+        title,
         icon("copy"),
     )
+
+
+@register.simple_tag(name="script_words")
+def script_words_() -> str:
+    """What scripts say, as JSON."""
+    return script_words(get_language() or settings.LANGUAGE_CODE)
 
 
 @register.simple_tag
@@ -134,5 +152,7 @@ def nav_links(context: template.Context) -> list[tuple[str, str, str]]:
     """View name, label and address of the main pages that this person may open."""
     user = context.get("user")
     return [
-        (name, label, address_of(name)) for name, label, needed in PAGES if isinstance(user, Staff) and user.may(needed)
+        (name, str(label), address_of(name))
+        for name, label, needed in PAGES
+        if isinstance(user, Staff) and user.may(needed)
     ]

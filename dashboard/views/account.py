@@ -12,6 +12,7 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
 from django.urls import reverse_lazy
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.http import HtmxRequest
@@ -51,7 +52,7 @@ def preferences(request: StaffRequest) -> HttpResponseRedirect:
     """What a browser leaves out of a form is off."""
     previews = "previews" in request.POST if settings.MEDIA_PREVIEWS else request.user.previews  # not asked where off
     set_preferences(request.user, single_keys="single_keys" in request.POST, previews=previews)
-    messages.success(request, "Saved.")
+    messages.success(request, gettext("Saved."))
     return redirect("account")
 
 
@@ -85,5 +86,6 @@ def end_session(request: StaffRequest, number: int) -> HttpResponseRedirect:
 @require_POST
 def end_others(request: StaffRequest) -> HttpResponseRedirect:
     ended = end_other_sessions(request, request.user)
-    messages.success(request, f"Ended {ended} other {'session' if ended == 1 else 'sessions'}.")
+    said = ngettext("Ended {number} other session.", "Ended {number} other sessions.", ended)
+    messages.success(request, said.format(number=ended))
     return redirect("account")

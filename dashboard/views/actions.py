@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib import messages
@@ -11,6 +12,7 @@ from django.db import IntegrityError
 from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.action_exports import ActionExport
@@ -98,7 +100,7 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
 
 
 def label_of(fate: Fate) -> str:
-    return "Left alone" if fate is Fate.LEFT else fate.label
+    return gettext("Left alone") if fate is Fate.LEFT else str(fate.label)
 
 
 def decided(request: StaffRequest, shown: Plan) -> Action:
@@ -108,13 +110,13 @@ def decided(request: StaffRequest, shown: Plan) -> Action:
     if before is not None:
         return before
     if data["digest"] != shown.digest:
-        msg = "This is no longer what you saw: something changed meanwhile. Look again, then decide."
+        msg = gettext("This is no longer what you saw: something changed meanwhile. Look again, then decide.")
         raise ActionError(msg)
     category, reason = data.get("category", ""), data.get("reason", "")
     try:
         action = actions.start(shown, staff=request.user, category=category, reason=reason, submission=submission)
     except IntegrityError as error:  # two clicks at the same moment
-        msg = "This was sent already, a moment ago: it is under Activity."
+        msg = gettext("This was sent already, a moment ago: it is under Activity.")
         before = actions.started(submission or "", staff=request.user)
         if before is None:
             raise ActionError(msg) from error
@@ -196,11 +198,16 @@ def action_export(request: StaffRequest, form: str) -> HttpResponseBase:
     return ExportOpening(ActionExport(filters=filters, form=form), name="quarantine-actions", admission=admitted)
 
 
-def choices_of(filters: ActionFilter) -> dict[str, tuple[str, list[tuple[str, str]]]]:
+def choices_of(filters: ActionFilter) -> dict[str, tuple[str, list[tuple[str, Any]]]]:
     """Label and values of each filter that has a few."""
     categories = list(Category.objects.values_list("slug", "label"))
-    known = {"verb": Verb.choices, "category": categories, "cause": Cause.choices, "status": Work.Status.choices}
-    return {name: (filters.filters[name].label, list(values)) for name, values in known.items()}
+    known: dict[str, Any] = {
+        "verb": Verb.choices,
+        "category": categories,
+        "cause": Cause.choices,
+        "status": Work.Status.choices,
+    }
+    return {name: (str(filters.filters[name].label), list(values)) for name, values in known.items()}
 
 
 @require_safe
@@ -229,9 +236,9 @@ def action_control(request: StaffRequest, number: int, control: str) -> HttpResp
     messages.success(
         request,
         {
-            "pause": "It pauses after the call under way.",
-            "resume": "It goes on.",
-            "cancel": "What was not done yet will not be done.",
+            "pause": gettext("It pauses after the call under way."),
+            "resume": gettext("It goes on."),
+            "cancel": gettext("What was not done yet will not be done."),
         }[control],
     )
     return redirect("action-detail", number)

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.http import render_page
@@ -42,7 +43,7 @@ def consumer_revoke(request: StaffRequest, number: int) -> HttpResponse:
     require(request.user, Capability.MANAGE_TOKENS)  # before anybody learns which there are
     consumer = get_object_or_404(Consumer, pk=number)
     consumers.revoke(consumer.name, staff=request.user)
-    messages.success(request, "The token opens nothing any more.")
+    messages.success(request, gettext("The token opens nothing any more."))
     return redirect("consumer-list")
 
 
@@ -51,7 +52,7 @@ def read_days(text: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 9):
-        msg = "Days are a whole number, or empty for a token that never expires."
+        msg = gettext("Days are a whole number, or empty for a token that never expires.")
         raise ConsumerError(msg)
     return int(text)
 

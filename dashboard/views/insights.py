@@ -47,7 +47,7 @@ def controls(period: Period) -> dict[str, object]:
 
 def presets(chosen: str, switch: str) -> list[tuple[str, str, bool]]:
     also = {"backfill": switch} if switch else {}
-    return [(urlencode({"range": name} | also), label, name == chosen) for name, label in PRESETS.items()]
+    return [(urlencode({"range": name} | also), str(label), name == chosen) for name, label in PRESETS.items()]
 
 
 def content(told: Figures) -> dict[str, object]:

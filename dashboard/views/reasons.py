@@ -5,6 +5,7 @@ from http import HTTPStatus
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.http import render_page
@@ -48,7 +49,11 @@ def reason_change(request: StaffRequest, slug: str) -> HttpResponse:
 def requarantine(request: StaffRequest) -> HttpResponse:
     on = request.POST.get("on") == "on"
     set_requarantine(on=on, staff=request.user)
-    words = "From now on, files that are back are quarantined." if on else "Files that are back are only reported."
+    words = (
+        gettext("From now on, files that are back are quarantined.")
+        if on
+        else gettext("Files that are back are only reported.")
+    )
     messages.success(request, words)
     return redirect("reasons")
 

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from django.contrib import messages
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.filters import ChangeFilter
@@ -31,7 +32,7 @@ def view_add(request: StaffRequest) -> HttpResponse:
         view = save_view(staff=request.user, name=name, query=filters.canonical_query(), shared=shared)
     except SavedViewError as error:
         return listing(request, query=query, name=name, problem=str(error))
-    messages.success(request, f"Saved “{view.name}”.")
+    messages.success(request, gettext("Saved “{name}”.").format(name=view.name))
     return redirect(f"/?{view.query}" if view.query else "/")
 
 
@@ -46,7 +47,7 @@ def view_change(request: StaffRequest, number: int) -> HttpResponse:
         )
     except SavedViewError as error:
         return listing(request, query="", problem=str(error))
-    messages.success(request, f"Changed “{view.name}”.")
+    messages.success(request, gettext("Changed “{name}”.").format(name=view.name))
     return redirect("saved-views")
 
 
@@ -54,7 +55,7 @@ def view_change(request: StaffRequest, number: int) -> HttpResponse:
 def view_delete(request: StaffRequest, number: int) -> HttpResponse:
     view = view_of(request, number)
     delete_view(view, staff=request.user)
-    messages.success(request, f"Deleted “{view.name}”.")
+    messages.success(request, gettext("Deleted “{name}”.").format(name=view.name))
     return redirect("saved-views")
 
 

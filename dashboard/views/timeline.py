@@ -13,7 +13,7 @@ from django.template.loader import get_template
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext, gettext_lazy
 from django.views.decorators.http import require_safe
 
 from dashboard.counts import without_narrowest
@@ -41,11 +41,11 @@ class Day:
 
 
 KINDS = {
-    "action": "by one action",
-    "backfill": "that were quarantined before the ledger looked",
-    "history": "that were in the homeserver's stream when it was first read",
-    "copies": "of copies of one file",
-    "sweep": "to media of one uploader, by one person",
+    "action": gettext_lazy("by one action"),
+    "backfill": gettext_lazy("that were quarantined before the ledger looked"),
+    "history": gettext_lazy("that were in the homeserver's stream when it was first read"),
+    "copies": gettext_lazy("of copies of one file"),
+    "sweep": gettext_lazy("to media of one uploader, by one person"),
 }
 
 type Shown = tuple[FoldedPage, list[Day]]
@@ -60,7 +60,7 @@ def timeline(request: StaffRequest) -> HttpResponse:
     stands = standing(now)
     filters = ChangeFilter(request.GET, queryset=Change.objects.all())
     folded, days = SHOWN.recall(
-        (stands.edition, filters.given_query, now.date()),
+        (stands.edition, filters.given_query, now.date(), get_language()),
         partial(read_page, filters, head=stands.head, today=now.date()),
         worth_keeping=partial(is_of, stands),
     )
@@ -116,7 +116,7 @@ def is_of(stands: Standing, shown: Shown) -> bool:
 
 
 def by_day(folded: FoldedPage, filters: ChangeFilter, *, today: date) -> Iterator[Day]:
-    names = {today: "Today", today - timedelta(days=1): "Yesterday"}
+    names = {today: gettext("Today"), today - timedelta(days=1): gettext("Yesterday")}
     for day, lines in groupby(folded.lines, key=lambda line: line.change.seen_at.date()):
         rows = [fold_html(line, filters) if line.kind else row_html(line.change) for line in lines]
         yield Day(day, names.get(day, ""), rows)

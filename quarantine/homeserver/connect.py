@@ -3,6 +3,7 @@
 import threading
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from quarantine.homeserver.gateway import Homeserver, WatchOnlyError
 from quarantine.homeserver.sample import SampleHomeserver
@@ -19,7 +20,9 @@ def gateway() -> Homeserver:
     if not settings.HOMESERVER_ATTACHED:
         return SampleHomeserver(user_id=f"@{SAMPLE_USER}:{settings.HOMESERVER_NAME}")
     if not settings.HOMESERVER_URL:
-        msg = "This dashboard only watches: to act it needs HOMESERVER_URL and the access token of a server admin."
+        msg = gettext(
+            "This dashboard only watches: to act it needs HOMESERVER_URL and the access token of a server admin."
+        )
         raise WatchOnlyError(msg)
     key = settings.HOMESERVER_URL, settings.HOMESERVER_TOKEN
     with lock:

@@ -138,7 +138,7 @@ class ActingCommand(BaseCommand):
     def perform(self, action: Action, options: dict[str, Any]) -> None:
         """Until it is over, in this process; a homeserver that is away is waited for."""
         stop = stop_on_signals()
-        with reporting({"items": self.verb.label}) as report, ThreadPoolExecutor(1) as pool:
+        with reporting({"items": str(self.verb.label)}) as report, ThreadPoolExecutor(1) as pool:
             worker = pool.submit(keep_at_it, action, stop)
             try:
                 while not worker.done():

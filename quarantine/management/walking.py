@@ -43,7 +43,7 @@ class WalkingCommand(BaseCommand):
     def run_job(self, options: dict[str, Any], *, over: Sequence[str], write: bool) -> Report:
         """Run under the lock. Raises CommandError with INTERFACE's exit codes: 1 failed, 3 another run holds the lock."""
         stop = stop_on_signals()
-        with only_one(LOCK) as ours, reporting(dict(Leg.Over.choices)) as report:
+        with only_one(LOCK) as ours, reporting({over.value: str(over.label) for over in Leg.Over}) as report:
             if not ours:
                 msg = "Another backfill or audit is running; it holds the lock. Nothing was done."
                 raise CommandError(msg, returncode=LOCKED)

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from quarantine.fields import Sha256Field
 from quarantine.models.append_only import AppendOnly, AppendOnlyQuerySet
@@ -12,10 +13,10 @@ from quarantine.mxc import Mxc
 
 
 class Verb(models.TextChoices):
-    QUARANTINE = "quarantine", "Quarantine"
-    RELEASE = "release", "Release"
-    PROTECT = "protect", "Protect"
-    UNPROTECT = "unprotect", "Remove protection"
+    QUARANTINE = "quarantine", pgettext_lazy("verb", "Quarantine")
+    RELEASE = "release", pgettext_lazy("verb", "Release")
+    PROTECT = "protect", pgettext_lazy("verb", "Protect")
+    UNPROTECT = "unprotect", pgettext_lazy("verb", "Remove protection")
 
 
 class Category(models.Model):
@@ -64,19 +65,19 @@ class Work(models.Model):
     SILENCE = timedelta(minutes=2)  # of a process that lives; and no call takes the homeserver longer
 
     class Status(models.TextChoices):
-        WAITING = "waiting", "Waiting to start"  # for the process that follows
-        RUNNING = "running", "Running"
-        PAUSED = "paused", "Paused"
-        STOPPED = "stopped", "Stopped"  # the homeserver refuses; may be resumed
-        CANCELLED = "cancelled", "Cancelled"
-        FINISHED = "finished", "Finished"
+        WAITING = "waiting", gettext_lazy("Waiting to start")  # for the process that follows
+        RUNNING = "running", gettext_lazy("Running")
+        PAUSED = "paused", gettext_lazy("Paused")
+        STOPPED = "stopped", gettext_lazy("Stopped")  # the homeserver refuses; may be resumed
+        CANCELLED = "cancelled", gettext_lazy("Cancelled")
+        FINISHED = "finished", gettext_lazy("Finished")
 
     class Wish(models.TextChoices):
         """What staff want of work under way; heeded between two calls."""
 
-        NONE = "", "Go on"
-        PAUSE = "pause", "Pause"
-        CANCEL = "cancel", "Cancel"
+        NONE = "", gettext_lazy("Go on")
+        PAUSE = "pause", gettext_lazy("Pause")
+        CANCEL = "cancel", gettext_lazy("Cancel")
 
     action = models.OneToOneField(Action, on_delete=models.PROTECT, primary_key=True, related_name="work")
     status = models.CharField(max_length=16, choices=Status, default=Status.WAITING)
@@ -114,14 +115,17 @@ class Work(models.Model):
 class Fate(models.TextChoices):
     """What is to become, or became, of one media item of an action."""
 
-    PENDING = "pending", "Waiting"
-    CALLED = "called", "Under way"
-    CHANGED = "changed", "Changed"
-    ALREADY = "already", "Already so"
-    PROTECTED = "protected", "Protected: skipped"
-    ABSENT = "absent", "Not on this server"
-    LEFT = "left", "Not changed"  # called, and yet it is not so: the homeserver did nothing, or somebody undid it
-    FAILED = "failed", "Failed"
+    PENDING = "pending", gettext_lazy("Waiting")
+    CALLED = "called", gettext_lazy("Under way")
+    CHANGED = "changed", gettext_lazy("Changed")
+    ALREADY = "already", gettext_lazy("Already so")
+    PROTECTED = "protected", gettext_lazy("Protected: skipped")
+    ABSENT = "absent", gettext_lazy("Not on this server")
+    LEFT = (
+        "left",
+        gettext_lazy("Not changed"),
+    )  # called, and yet it is not so: the homeserver did nothing, or somebody undid it
+    FAILED = "failed", gettext_lazy("Failed")
 
 
 class Intent(models.Model):

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AbstractUser
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy
 
 from quarantine.fields import Sha256Field
 from quarantine.models.access import Capability, Role, includes
@@ -21,28 +22,28 @@ FILE_NAME_LENGTH = 1024
 
 
 class State(models.TextChoices):
-    QUARANTINED = "quarantined", "Quarantined"
-    RELEASED = "released", "Released"
-    DELETED = "deleted", "Deleted"  # removed from the homeserver while quarantined
+    QUARANTINED = "quarantined", gettext_lazy("Quarantined")
+    RELEASED = "released", gettext_lazy("Released")
+    DELETED = "deleted", gettext_lazy("Deleted")  # removed from the homeserver while quarantined
 
 
 class Source(models.TextChoices):
     """How we know."""
 
-    ACTION = "action", "Done here"
-    FEED = "feed", "Seen on the homeserver"
-    AUDIT = "audit", "Found by audit"
-    BACKFILL = "backfill", "Found already so"
+    ACTION = "action", gettext_lazy("Done here")
+    FEED = "feed", gettext_lazy("Seen on the homeserver")
+    AUDIT = "audit", gettext_lazy("Found by audit")
+    BACKFILL = "backfill", gettext_lazy("Found already so")
 
 
 class Cause(models.TextChoices):
-    ITEM = "item", "Single item"
-    USER = "user", "User sweep"
-    ROOM = "room", "Room sweep"
-    HASH = "hash", "Hash match"
-    ORIGIN = "origin", "Whole server"
-    LIST = "list", "Pasted list"
-    UNKNOWN = "unknown", "Not known"
+    ITEM = "item", gettext_lazy("Single item")
+    USER = "user", gettext_lazy("User sweep")
+    ROOM = "room", gettext_lazy("Room sweep")
+    HASH = "hash", gettext_lazy("Hash match")
+    ORIGIN = "origin", gettext_lazy("Whole server")
+    LIST = "list", gettext_lazy("Pasted list")
+    UNKNOWN = "unknown", gettext_lazy("Not known")
 
 
 class Staff(AbstractUser):
@@ -55,10 +56,12 @@ class Staff(AbstractUser):
         validators=[
             RegexValidator(
                 r"\A(?!system\Z)[A-Za-z0-9][A-Za-z0-9._-]*\Z",
-                "Use letters, digits, '.', '_' and '-', starting with a letter or digit; 'system' is taken.",
+                gettext_lazy(
+                    "Use letters, digits, '.', '_' and '-', starting with a letter or digit; 'system' is taken."
+                ),
             )
         ],
-        error_messages={"unique": "An account of that name exists."},
+        error_messages={"unique": gettext_lazy("An account of that name exists.")},
     )
     role = models.CharField(max_length=16, choices=Role, default=Role.VIEWER)
     single_keys = models.BooleanField(default=True, db_default=True)  # shortcuts of one key (WCAG 2.1.4)

@@ -6,6 +6,7 @@ from typing import Self
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy
 
 from quarantine.fields import Sha256Field
 from quarantine.models.ledger import Staff
@@ -25,16 +26,16 @@ class Run(models.Model):
     """One backfill or audit. An unfinished one is resumed."""
 
     class Kind(models.TextChoices):
-        BACKFILL = "backfill", "Backfill"
-        AUDIT = "audit", "Audit"
+        BACKFILL = "backfill", gettext_lazy("Backfill")
+        AUDIT = "audit", gettext_lazy("Audit")
 
     class Status(models.TextChoices):
-        REQUESTED = "requested", "Waiting to start"  # for the process that follows
-        RUNNING = "running", "Running"
-        STOPPED = "stopped", "Stopped"  # may be resumed
-        FAILED = "failed", "Failed"  # may be resumed
-        FINISHED = "finished", "Finished"
-        ABANDONED = "abandoned", "Abandoned"  # another was started in its place
+        REQUESTED = "requested", gettext_lazy("Waiting to start")  # for the process that follows
+        RUNNING = "running", gettext_lazy("Running")
+        STOPPED = "stopped", gettext_lazy("Stopped")  # may be resumed
+        FAILED = "failed", gettext_lazy("Failed")  # may be resumed
+        FINISHED = "finished", gettext_lazy("Finished")
+        ABANDONED = "abandoned", gettext_lazy("Abandoned")  # another was started in its place
 
     kind = models.CharField(max_length=16, choices=Kind)
     status = models.CharField(max_length=16, choices=Status, default=Status.RUNNING)
@@ -70,9 +71,9 @@ class Leg(models.Model):
     """A run's walk over one table. Its position moves in the transaction that records what was found up to it."""
 
     class Over(models.TextChoices):
-        LOCAL = "local", "Local media"
-        REMOTE = "remote", "Remote media"
-        HELD = "held", "Media held as quarantined"  # the audit's other direction: the ledger's own list
+        LOCAL = "local", gettext_lazy("Local media")
+        REMOTE = "remote", gettext_lazy("Remote media")
+        HELD = "held", gettext_lazy("Media held as quarantined")  # the audit's other direction: the ledger's own list
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="legs")
     over = models.CharField(max_length=16, choices=Over)
@@ -102,9 +103,9 @@ class Leg(models.Model):
 class Scope(models.TextChoices):
     """What a consumer's token opens."""
 
-    CHANGES = "changes:read", "Read the changes API"
-    MEDIA = "media:read", "Fetch quarantined media"
-    METRICS = "metrics:read", "Read the metrics"
+    CHANGES = "changes:read", gettext_lazy("Read the changes API")
+    MEDIA = "media:read", gettext_lazy("Fetch quarantined media")
+    METRICS = "metrics:read", gettext_lazy("Read the metrics")
 
 
 class ConsumerQuerySet(models.QuerySet["Consumer"]):

@@ -1,9 +1,8 @@
 // When the server can't be reached or fails, the page says so; it never goes on looking current.
 
-const WORDS = {
-  "htmx:sendError": "The server can’t be reached. What you see may be out of date.",
-  "htmx:timeout": "The server takes too long to answer. What you see may be out of date.",
-};
+import { say } from "./words.js";
+
+const WORDS = { "htmx:sendError": "unreachable", "htmx:timeout": "too-slow" };
 
 function tell(words) {
   const notice = document.getElementById("notice-error");
@@ -12,15 +11,15 @@ function tell(words) {
 }
 
 for (const [name, words] of Object.entries(WORDS)) {
-  document.addEventListener(name, () => tell(words));
+  document.addEventListener(name, () => tell(`${say(words)} ${say("out-of-date")}`));
 }
 
 /** In the server's own sentence where it has one for us, with what to quote. */
 document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {
   const said = xhr.getResponseHeader("Content-Type")?.startsWith("text/plain") && xhr.responseText.trim();
   const reference = xhr.getResponseHeader("X-Request-ID");
-  const words = said || `The server answered with an error (${xhr.status}).`;
-  tell(`${words} What you see may be out of date.${reference ? ` Reference ${reference}.` : ""}`);
+  const words = said || say("server-error", { status: xhr.status });
+  tell([words, say("out-of-date"), reference && say("reference", { reference })].filter(Boolean).join(" "));
 });
 
 document.addEventListener("htmx:afterOnLoad", (event) => {

@@ -1,5 +1,7 @@
 // When the server last said anything, if only that it is still there (it does so every 15 s at least).
 
+import { say } from "./words.js";
+
 const told = document.querySelector("[data-heard]");
 let at = null;
 
@@ -11,7 +13,7 @@ export function hear() {
 function show() {
   if (!told || at === null) return;
   const seconds = Math.floor((performance.now() - at) / 1000);
-  told.textContent = seconds < 100 ? `heard ${seconds} s ago` : `heard ${Math.floor(seconds / 60)} min ago`;
+  told.textContent = seconds < 100 ? say("heard-s", { number: seconds }) : say("heard-min", { number: Math.floor(seconds / 60) });
 }
 
 setInterval(show, 1000);

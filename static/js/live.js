@@ -2,6 +2,7 @@
 import { Feed } from "./feed.js";
 import { hear } from "./heard.js";
 import { Waiting } from "./waiting.js";
+import { say } from "./words.js";
 
 const indicator = document.getElementById("live");
 const toggle = indicator?.querySelector("[data-live-toggle]");
@@ -39,13 +40,13 @@ function take(event) {
 function show() {
   const shown = paused && state !== "signed-out" ? "paused" : state;
   if (indicator.dataset.state !== shown) indicator.dataset.state = shown;
-  indicator.title = paused && waiting.any ? `${waiting.words} waiting` : "";
+  indicator.title = paused && waiting.any ? say("held-back", { changes: waiting.words }) : "";
 }
 
 function pause() {
   paused = !paused;
   toggle.setAttribute("aria-pressed", String(paused));
-  toggle.setAttribute("aria-label", paused ? "Resume live updates" : "Pause live updates");
+  toggle.setAttribute("aria-label", say(paused ? "resume" : "pause"));
   waiting.hold(paused);
   show();
 }

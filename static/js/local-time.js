@@ -1,13 +1,15 @@
 // <time data-ago> begins to say how long ago it was. In a row the clock stays, on the second line;
 // a title gains the reader's own time.
 
+import { say } from "./words.js";
+
 const UNITS = [["s", 60], ["min", 60], ["h", 24], ["d", 14]];
 const EVERY = 5000;
 
 function ago(seconds) {
   let value = Math.max(0, seconds);
   for (const [unit, size] of UNITS) {
-    if (value < size) return `${Math.floor(value)} ${unit} ago`;
+    if (value < size) return say(`ago-${unit}`, { number: Math.floor(value) });
     value /= size;
   }
   return null; // so long ago that a date says more

@@ -1,7 +1,8 @@
 // A file is fetched while a button is held, or for five seconds, and dropped at once afterwards: let go, another tab,
 // another window, a click elsewhere. Each look shows one step more than the last.
 
-const STEPS = ["blurred, grey", "grey", "as it is"];
+import { say as word } from "./words.js";
+const STEPS = ["step-blurred", "step-grey", "step-plain"];
 const LONG = 5000;
 const form = document.querySelector("[data-preview]");
 const box = form?.querySelector("[data-preview-box]");
@@ -9,19 +10,18 @@ let step = 0; // of the next look
 let look = null; // the one under way
 
 const say = (words) => (form.querySelector("[data-preview-said]").textContent = words);
-const token = () => form.querySelector("[name=csrfmiddlewaretoken]").value;
 
 async function begin({ held }) {
   if (look) return;
   const mine = (look = { held, stop: new AbortController() });
-  say("Fetching…");
+  say(word("fetching"));
   try {
-    const answer = await fetch(form.action, { method: "POST", headers: { "X-CSRFToken": token() }, redirect: "manual", cache: "no-store", signal: mine.stop.signal });
+    const answer = await fetch(form.action, { method: "POST", headers: { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value }, redirect: "manual", cache: "no-store", signal: mine.stop.signal });
     const kind = answer.headers.get("Content-Type") ?? "";
     if (answer.ok && /^(image|video)\//.test(kind)) put(await answer.blob(), mine);
-    else fail(mine, kind.startsWith("text/plain") ? await answer.text() : "It can’t be shown. Reload the page and try again.");
+    else fail(mine, kind.startsWith("text/plain") ? await answer.text() : word("not-shown"));
   } catch {
-    fail(mine, "It could not be fetched.");
+    fail(mine, word("not-fetched"));
   }
 }
 
@@ -30,8 +30,8 @@ function put(file, mine) {
   const film = file.type.startsWith("video/");
   const shown = document.createElement(film ? "video" : "img");
   if (film) Object.assign(shown, { muted: true, playsInline: true, preload: "auto", disablePictureInPicture: true });
-  else shown.alt = `The file, ${STEPS[step]}`;
-  shown.addEventListener("error", () => fail(mine, "The browser can’t draw this file."));
+  else shown.alt = word("file", { how: word(STEPS[step]) });
+  shown.addEventListener("error", () => fail(mine, word("not-drawn")));
   shown.dataset.step = step;
   mine.url = shown.src = URL.createObjectURL(file);
   box.append(shown);
@@ -53,8 +53,8 @@ function hide() {
   clearTimeout(timer);
   for (const shown of box.querySelectorAll("img, video")) shown.remove();
   if (url) URL.revokeObjectURL(url);
-  form.querySelector("[data-reveal-how]").textContent = STEPS[step];
-  say(url ? "Hidden again." : "Let go before it came.");
+  form.querySelector("[data-reveal-how]").textContent = word(STEPS[step]);
+  say(word(url ? "hidden" : "let-go"));
 }
 
 const on = (event, how) => event.target.closest?.(`[data-reveal=${how}]`);

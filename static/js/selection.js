@@ -1,5 +1,7 @@
 // Selected rows: how many, ranges with Shift, Esc clears. The boxes and the bar work without this.
 
+import { say } from "./words.js";
+
 let last = null;
 const boxes = () => [...document.querySelectorAll("#rows .c-check input")];
 const chosen = () => boxes().filter((box) => box.checked);
@@ -40,14 +42,15 @@ function show() {
   const states = new Map(); // of each media item its newest state: newest rows come first
   for (const box of chosen()) if (!states.has(box.value)) states.set(box.value, box.dataset.state);
   const number = (state) => [...states.values()].filter((one) => one === state).length;
-  told.textContent = `${states.size} selected`;
+  told.textContent = say("selected", { number: states.size });
   document.querySelector("[data-selected-states]").textContent = ["quarantined", "released", "deleted"]
     .filter(number)
-    .map((state) => `${number(state)} ${state}`)
+    .map((state) => say(`selected-${state}`, { number: number(state) }))
     .join(", ");
   for (const label of document.querySelectorAll("[data-counts]")) {
     label.dataset.verb ??= label.textContent.replace("…", "");
-    label.textContent = `${label.dataset.verb} ${number(label.dataset.counts) || ""}`.trim() + "…";
+    const many = number(label.dataset.counts);
+    label.textContent = many ? say("verb-number", { verb: label.dataset.verb, number: many }) : `${label.dataset.verb}…`;
   }
 }
 

@@ -2,7 +2,8 @@
 import { announce } from "./announce.js";
 import { enterAbove, goUp, hasRoom } from "./arrival.js";
 import { reading } from "./reading.js";
-import { changes, waiting } from "./wording.js";
+import { atTheTop, changes, waiting } from "./wording.js";
+import { say } from "./words.js";
 
 const MOST = 200;
 const CALM = 2000; // between two entrances that nobody asked for
@@ -23,17 +24,17 @@ export class Waiting {
   }
 
   get words() {
-    return this.tooMany ? `${this.tooMany} — reload` : changes(this.rows.length);
+    return this.tooMany ? say("too-many-reload", { changes: this.tooMany }) : changes(this.rows.length);
   }
 
   get sentence() {
     if (this.held || !this.any) return "";
-    return this.tooMany ? `${this.tooMany}. Press n to reload.` : waiting(this.rows.length);
+    return this.tooMany ? say("too-many-press", { changes: this.tooMany }) : waiting(this.rows.length);
   }
 
   take({ name, data }) {
-    if (name === "reset") this.tooMany = data;
-    else if (this.rows.length === MOST) this.tooMany = `More than ${MOST} new changes`;
+    if (name === "reset") this.tooMany = say("too-many", { number: MOST });
+    else if (this.rows.length === MOST) this.tooMany = say("too-many", { number: MOST });
     if (this.tooMany) this.rows = [];
     else this.rows.push(parser.parseFromString(data, "text/html").body.firstElementChild);
     this.settle();
@@ -51,7 +52,7 @@ export class Waiting {
 
   letIn() {
     this.entered = performance.now();
-    const words = `${this.words} at the top.`;
+    const words = atTheTop(this.rows.length);
     enterAbove(this.rows.splice(0));
     this.show();
     announce(() => words);

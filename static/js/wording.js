@@ -1,7 +1,6 @@
 // What is said of new changes, to the eye and to the ear.
+import { sayMany } from "./words.js";
 
-export const changes = (number) => (number === 1 ? "1 new change" : `${number} new changes`);
-
-export function waiting(number) {
-  return `${changes(number)} ${number === 1 ? "is" : "are"} waiting. Press n to show ${number === 1 ? "it" : "them"}.`;
-}
+export const changes = (number) => sayMany("new", number);
+export const waiting = (number) => sayMany("waiting", number);
+export const atTheTop = (number) => sayMany("at-the-top", number);

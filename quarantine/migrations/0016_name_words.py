@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     atomic = False  # built beside those who write
 
     dependencies = [
-        ("quarantine", "0014_reveal"),
+        ("quarantine", "0015_roles"),
     ]
 
     operations = [
