@@ -15,7 +15,7 @@ PRODUCTION := SECRET_KEY=only-for-make-check-0123456789abcdefghijklmnopqrstuvwxy
 	ALLOWED_HOSTS=quarantine.example DATA_DIR=$(CURDIR)/var/check \
 	DATABASE_URL= DATABASE_REPLICA_URL= HOMESERVER_DATABASE_URL= HOMESERVER_URL=
 
-.PHONY: help demo install test check bench screenshots
+.PHONY: help demo install test check bench soak screenshots
 
 help:
 	@echo "make demo   set everything up and serve a dashboard with sample data on http://127.0.0.1:8000"
@@ -23,6 +23,7 @@ help:
 	@echo "make test   the whole suite: both database engines, a real browser, a real Synapse"
 	@echo "            (PYTEST_ARGS='tests/quarantine -k feed' picks some of it)"
 	@echo "make bench  measure, each figure beside a peer's (SIZE=10000000 ONLY='timeline exports' SAVE=1)"
+	@echo "make soak   ten minutes of readers, writers, exports and faults at once; what was lost (MINUTES=10)"
 	@echo "make screenshots  pictures of every page, light and dark, wide and narrow (FOLDER=var/screenshots)"
 	@echo "make check  format, lint, types, migrations, deployment, templates, imports"
 
@@ -41,6 +42,10 @@ test: $(READY)
 SIZE ?= 20000
 bench: $(READY)
 	@exec $(PYTHON) -m tests.bench --size $(SIZE) $(if $(SAVE),--save) $(ONLY)
+
+MINUTES ?= 10
+soak: $(READY)
+	@exec $(PYTHON) -m tests.bench.soak --minutes $(MINUTES)
 
 FOLDER ?= var/screenshots
 screenshots: $(READY)

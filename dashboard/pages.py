@@ -29,6 +29,7 @@ FIRST_WINDOW = 10_000  # positions
 WINDOW_AIM = 0.3  # of the budget: how long the next window should take
 LOOKED_UP = 200  # positions in one statement
 COUNTED = 1_000
+COUNT_BUDGET = 0.03  # seconds: a number is nice to have, and nobody should wait for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ def count(filters: ChangeFilter, *, whole: Search, page: Found[Change] | None, l
         return Count(len(page.rows))
     if page and page.stopped_at:
         return Count(len(page.rows), more=True)
-    found = replace(whole, budget=whole.budget / 2).positions(COUNTED + 1)
+    found = replace(whole, budget=min(whole.budget, COUNT_BUDGET)).positions(COUNTED + 1)
     return Count(min(len(found.rows), COUNTED), more=len(found.rows) > COUNTED or found.stopped_at is not None)
 
 

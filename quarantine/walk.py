@@ -26,7 +26,7 @@ from quarantine.mxc import Mxc
 LOCAL, REMOTE = "local", "remote"
 TABLES = {LOCAL: "local_media_repository", REMOTE: "remote_media_cache"}
 ROWS_PER_PAGE = 40  # so that a window is about as much on SQLite, where rowids are counted instead of pages
-KEYS_PER_STRETCH = 20_000  # held in memory until they are confirmed
+KEYS_PER_STRETCH = 100_000  # some 25 MB, held in memory until they are confirmed
 QUERY_CANCELED = "57014"
 
 

@@ -163,7 +163,8 @@ def compared(workshop: Workshop, owner: str, *, size: int, share: float) -> list
         theirs = Upstream(db)
         theirs.run()
         db.rollback()
-    if (ours["scanned"], ours["recorded"]) != (size // 2 * 2, theirs.stream_id - 1):
+    # What one snapshot does not reach is walked over twice.
+    if ours["scanned"] < size // 2 * 2 or ours["recorded"] != theirs.stream_id - 1:
         msg = f"We read {ours['scanned']:,} rows and recorded {ours['recorded']:,}; Synapse's way found {theirs.stream_id - 1:,}."
         raise RuntimeError(msg)
     return lines(ours, theirs, size=size, target=">= 10" if share == max(SHARES) else "")

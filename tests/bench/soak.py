@@ -1,0 +1,252 @@
+"""Ten minutes of everything at once: people at work, live readers, exports, and parts that are killed and come back.
+
+    python -m tests.bench.soak [--minutes N] [--readers N]        # make soak
+
+Two web servers and a follower on a PostgreSQL of their own. Three people act on the sample homeserver all the time;
+readers watch the events of both servers and go on from the last one they had, wherever they are thrown out. The second
+server, a worker of it, the follower and PostgreSQL are killed in turn; the first server lives through it all, and its
+memory is what must not grow. Ends with 1 when a reader missed a change or saw one twice, or an export was short.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from itertools import cycle
+from statistics import linear_regression
+
+from tests.bench.workshop import Workshop, children, manage, memory_mb, sign_in, workshop
+from tests.environment import ROOT
+from tests.postgresql import free_port
+from tests.quarantine.followers import FollowerProcess, eventually, follower
+from tests.servers import Server, running_server
+
+PEOPLE, PACE = 3, 0.3  # seconds between two acts of one
+FAULT_EVERY, EXPORT_EVERY, LOOK_EVERY = 20.0, 5.0, 2.0  # seconds
+WARM = 60.0  # seconds until memory is looked at: caches fill
+SLOPE = 1.0  # MB a minute that count as none
+CATCH_UP = 120.0  # seconds for the readers, in the end
+WORK = """
+import secrets, sys, time
+from django.conf import settings
+from quarantine.homeserver.sample import File, SampleHomeserver
+homeserver = SampleHomeserver(user_id=f"@mod:{{settings.HOMESERVER_NAME}}")
+end = time.monotonic() + {seconds}
+number = 0
+while time.monotonic() < end:
+    number += 1
+    mxc = homeserver.upload(File(sha256=secrets.token_hex(32), media_length=1), uploader=f"@anna:{{settings.HOMESERVER_NAME}}")
+    homeserver.quarantine(mxc)
+    if number % 3 == 0:
+        homeserver.release(mxc)
+    time.sleep({pace})
+"""
+HEARD = "from quarantine.homeserver.models import FeedChange; print(FeedChange.objects.count())"
+HEAD = "from quarantine import ledger; print(ledger.current().head)"
+
+
+@dataclass
+class Site:
+    """What runs, and what was done to it."""
+
+    place: Workshop
+    env: dict[str, str]
+    stack: ExitStack
+    ports: list[int] = field(default_factory=lambda: [free_port(), free_port()])
+    servers: list[Server] = field(default_factory=list)
+    following: FollowerProcess | None = None
+    faults: dict[str, int] = field(default_factory=dict)
+
+    def start(self) -> None:
+        self.servers = [self.serve(0), self.serve(1, "--workers", "2")]
+        self.follow()
+
+    def serve(self, number: int, *options: str) -> Server:
+        server = self.stack.enter_context(running_server(self.env, "--port", str(self.ports[number]), *options))
+        eventually(lambda: answers(server))
+        return server
+
+    def follow(self) -> None:
+        self.following = self.stack.enter_context(follower(self.env, "--interval", "0.1"))
+
+    def kill_server(self) -> None:
+        os.killpg(self.servers[1].process.pid, signal.SIGKILL)
+        self.servers[1].process.wait()
+        self.servers[1] = self.serve(1, "--workers", "2")
+
+    def kill_worker(self) -> None:
+        with suppress(ProcessLookupError, IndexError):
+            os.kill(children(self.servers[1].process.pid)[-1], signal.SIGKILL)
+
+    def kill_follower(self) -> None:
+        self.following.process.kill()
+        self.follow()
+
+    def restart_database(self) -> None:
+        self.place.owned.stop()
+        self.place.owned.start()
+
+    def hurt(self, until: float) -> None:
+        for fault in cycle((self.kill_worker, self.kill_follower, self.restart_database, self.kill_server)):
+            if time.monotonic() + FAULT_EVERY > until:
+                return
+            time.sleep(FAULT_EVERY)
+            fault()
+            self.faults[fault.__name__] = self.faults.get(fault.__name__, 0) + 1
+
+
+@dataclass
+class Exports(threading.Thread):
+    """Whole exports, one after the other. One that is not as long as it said must have been broken off."""
+
+    port: int
+    cookie: str
+    stop: threading.Event
+    whole: int = 0
+    broken: int = 0
+    short: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(daemon=True)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def run(self) -> None:
+        server = Server(process=None, url=f"http://127.0.0.1:{self.port}")
+        while not self.stop.wait(EXPORT_EVERY):
+            try:
+                answer = server.request("GET", "/changes.ndjson", headers={"Cookie": self.cookie})
+            except (OSError, HTTPException):
+                self.broken += 1
+                continue
+            if answer.status != 200:
+                self.broken += 1
+                continue
+            head, rows = int(answer.headers["X-Ledger-Head"]), answer.body.count(b"\n")
+            self.whole += 1
+            if rows != head:
+                self.short.append(f"{rows:,} rows of {head:,}")
+
+
+@dataclass
+class Memory(threading.Thread):
+    """Resident memory of the server that lives through it all, over time."""
+
+    pid: int
+    stop: threading.Event
+    minutes: list[float] = field(default_factory=list)
+    mb: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(daemon=True)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def run(self) -> None:
+        began = time.monotonic()
+        while not self.stop.wait(LOOK_EVERY):
+            if (passed := time.monotonic() - began) > WARM:
+                self.minutes.append(passed / 60)
+                self.mb.append(memory_mb(self.pid))
+
+    def slope(self) -> float:
+        """MB a minute; 0 where it ran too short to tell."""
+        return linear_regression(self.minutes, self.mb).slope if len(self.minutes) > 10 else 0.0
+
+
+def answers(server: Server) -> bool:
+    try:
+        return server.request("GET", "/healthz").status == 200
+    except OSError:
+        return False
+
+
+@contextmanager
+def crowd(site: Site, cookie: str, readers: int) -> Iterator[subprocess.Popen]:
+    command = [sys.executable, "-m", "tests.bench.soak_client", cookie, str(readers), *map(str, site.ports)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        try:
+            yield client
+        finally:
+            client.kill()
+
+
+def number(env: dict[str, str], code: str) -> int:
+    return int(manage(env, "shell", "-v0", code=code).strip().splitlines()[-1])
+
+
+def wait(condition: Callable[[], bool], what: str) -> None:
+    try:
+        eventually(condition, seconds=CATCH_UP)
+    except AssertionError:
+        print(f"Waited {CATCH_UP:.0f} s in vain: {what}.", flush=True)
+
+
+def soak(place: Workshop, *, minutes: float, readers: int) -> bool:
+    """Print what came of it; whether all was well."""
+    env = place.ledger("soak")
+    cookie, stop, until = sign_in(env), threading.Event(), time.monotonic() + minutes * 60
+    with ExitStack() as stack:
+        site = Site(place, env, stack)
+        site.start()
+        client = stack.enter_context(crowd(site, cookie, readers))
+        assert client.stdout.readline() == "ready\n"
+        exports, memory = Exports(site.ports[0], cookie, stop), Memory(site.servers[0].process.pid, stop)
+        work = [sys.executable, "manage.py", "shell", "-v0", "-c", WORK.format(seconds=minutes * 60, pace=PACE)]
+        people = [stack.enter_context(subprocess.Popen(work, cwd=ROOT, env=env)) for _ in range(PEOPLE)]
+        exports.start()
+        memory.start()
+        site.hurt(until)
+        for person in people:
+            person.wait()
+        wait(lambda: number(env, HEAD) == number(env, HEARD), "the ledger has all that the homeserver said")
+        stop.set()
+        heard, head = number(env, HEARD), number(env, HEAD)
+        client.stdin.write(f"{head}\n")
+        client.stdin.flush()
+        told = json.loads(client.stdout.readline())
+        exports.join()
+        memory.join()
+    return report(told, heard=heard, head=head, exports=exports, slope=memory.slope(), faults=site.faults)
+
+
+def report(told: dict, *, heard: int, head: int, exports: Exports, slope: float, faults: dict[str, int]) -> bool:
+    lost = sum(head - seen for seen in told["seen"])
+    lines = {
+        "changes of the homeserver": f"{heard:,}",
+        "changes written": f"{head:,}",
+        "live readers": f"{len(told['seen'])}, thrown out {told['thrown_out']:,} times",
+        "changes seen by every reader": f"{min(told['seen']):,}",
+        "lost": f"{lost:,}",
+        "twice or out of order": f"{told['wrong']:,}",
+        "whole exports": f"{exports.whole:,}, short {len(exports.short)}, broken off {exports.broken:,}",
+        "memory of the server that lived": f"{slope:+.2f} MB a minute",
+        "faults": ", ".join(f"{name.replace('_', ' ')} {times}" for name, times in faults.items()) or "none",
+    }
+    for name, value in lines.items():
+        print(f"{name:32} {value}", flush=True)
+    return not lost and not told["wrong"] and not exports.short and heard == head and slope < SLOPE
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.soak", description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--readers", type=int, default=200)
+    asked = parser.parse_args()
+    with workshop() as place:
+        well = soak(place, minutes=asked.minutes, readers=asked.readers)
+    sys.exit(0 if well else 1)
+
+
+if __name__ == "__main__":
+    main()
