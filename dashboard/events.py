@@ -63,7 +63,7 @@ def read_events(query: str, *, after: int, upto: int) -> list[Event]:
         newest_first=False,
         indexed=filters.one_index_answers,
         lanes=filters.lanes,
-        scattered=filters.scattered,
+        scattered=lambda: filters.scattered,
         budget=SEARCH_BUDGET,
     )
     found = search.rows(LIMIT + 1)

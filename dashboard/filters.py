@@ -20,6 +20,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from dashboard import searches, times
 from dashboard.filter_kinds import MomentFilter, PositionFilter, SwitchFilter, TermsFilter, any_of, one_of
+from dashboard.scattered import few_positions
 from dashboard.terms import Term, listed, quoted, read_choice, read_number
 from quarantine.fields import SHA256
 from quarantine.models import Action, Cause, ChangeQuerySet, Source, State
@@ -191,11 +192,12 @@ class ChangeFilter(django_filters.FilterSet):
         lanes = (self.filters[name].lane(terms) for name, terms in self.active.items() if name not in MOMENTS)
         return [ways for ways in lanes if ways]
 
-    def scattered(self) -> Q | None:
-        """The condition of the search box, such that an index without order may answer it; None where none could."""
+    @cached_property
+    def scattered(self) -> list[int] | None:
+        """All positions that the search box lets through, where it asks for few and an index knows them; else None."""
         terms = [term.value for term in self.active.get("q", ()) if not term.excluded]
-        each = [searches.scattered(text) for text in terms]
-        return reduce(or_, [way for way in each if way]) if each and None not in each else None
+        each = [way for text in terms if (way := searches.scattered(text))]
+        return few_positions(self.queryset, reduce(or_, each)) if each and len(each) == len(terms) else None
 
     @cached_property
     def active(self) -> dict[str, Any]:

@@ -17,17 +17,16 @@ from itertools import batched
 from typing import Any
 
 from django.contrib.humanize.templatetags.humanize import intcomma
-from django.db.models import Q
 
 from dashboard.filters import PAGE_LIMIT, ChangeFilter
 from dashboard.lanes import Span, Ways, crossing, next_window
-from dashboard.scattered import few_positions
 from quarantine.models import Change, ChangeQuerySet
 
 BUDGET = 0.5  # seconds of searching for one page
 FIRST_WINDOW = 10_000  # positions
 WINDOW_AIM = 0.3  # of the budget: how long the next window should take
-LOOKED_UP = 200  # positions in one statement
+DENSE = 8  # a window that holds as little as an eighth of what is wanted is not worth another one
+LOOKED_UP = 500  # positions in one statement
 COUNTED = 1_000
 COUNT_BUDGET = 0.03  # seconds: a number is nice to have, and nobody should wait for it
 
@@ -51,14 +50,14 @@ class Count:
         return f"{intcomma(self.number)}{'+' if self.more else ''}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """How far a search has come."""
 
     ordered: Any
     span: Span
     wanted: int
-    found: list[Any]  # grows
+    found: list[Any]
     after: int  # key
     deadline: float
 
@@ -74,7 +73,7 @@ class Search:
     newest_first: bool = True
     indexed: bool
     lanes: Sequence[Ways] = ()
-    scattered: Callable[[], Q | None] | None = None  # what one filter lets through, if an index may hold it in no order
+    scattered: Callable[[], Sequence[int] | None] = lambda: None  # all that one filter lets through, if that is known
     budget: float
 
     def rows(self, wanted: int) -> Found[Change]:
@@ -91,37 +90,25 @@ class Search:
         return self.in_windows(ordered, span, wanted)
 
     def in_windows(self, ordered: Any, span: Span, wanted: int) -> Found[Any]:
-        """The first window, in which most searches end; then by lanes where there are any, or window by window."""
-        now = time.monotonic()
-        deadline = now + self.budget
-        after = max(span.start - FIRST_WINDOW, span.end)
-        found = list(ordered.filter(span.within(after=span.start, until=after))[:wanted])
-        if len(found) == wanted or after == span.end:
-            return Found(found)
-        took = time.monotonic() - now
-        if now + took >= deadline:
-            return Found(found, stopped_at=span.going_on(after))
-        known = None if self.scattered is None else few_positions(self.base, self.scattered())
-        place = Place(ordered, span, wanted, found, after, deadline)
-        if self.lanes or known is not None:
-            return self.in_lanes(place, known=known)
-        return self.in_more_windows(place, took=took)
-
-    def in_more_windows(self, at: Place, *, took: float) -> Found[Any]:
-        found, after, window = at.found, at.after, FIRST_WINDOW
-        now = time.monotonic()
-        while after > at.span.end:
-            window = next_window(window, took=took, aim=self.budget * WINDOW_AIM)
-            until = max(after - window, at.span.end)
-            found += at.ordered.filter(at.span.within(after=after, until=until))[: at.wanted - len(found)]
-            after = until
-            if len(found) == at.wanted:
+        """Window by window while they hold something; where they don't, by what the indexes say, if anything."""
+        at = Place(ordered, span, wanted, [], span.start, time.monotonic() + self.budget)
+        window, now, asked = FIRST_WINDOW, time.monotonic(), False
+        while at.after > span.end:
+            until = max(at.after - window, span.end)
+            before = len(at.found)
+            at.found += ordered.filter(span.within(after=at.after, until=until))[: wanted - before]
+            at.after = until
+            if len(at.found) == wanted or at.after == span.end:
                 break
-            before, now = now, time.monotonic()
-            if now >= at.deadline and after > at.span.end:
-                return Found(found, stopped_at=at.span.going_on(after))
-            took = now - before
-        return Found(found)
+            began, now = now, time.monotonic()
+            if now >= at.deadline:
+                return Found(at.found, stopped_at=span.going_on(at.after))
+            if len(at.found) - before < wanted / DENSE and not asked:
+                asked, known = True, self.scattered()
+                if self.lanes or known is not None:
+                    return self.in_lanes(at, known=known)
+            window = next_window(window, took=now - began, aim=self.budget * WINDOW_AIM)
+        return Found(at.found)
 
     def in_lanes(self, at: Place, *, known: Sequence[int] | None) -> Found[Any]:
         """What the lanes share is looked up with all the filters: some have no lane."""
@@ -182,7 +169,7 @@ def search_of(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> Se
         high=min(head + 1, filters.ceiling or head + 1),
         indexed=filters.one_index_answers,
         lanes=filters.lanes,
-        scattered=filters.scattered,
+        scattered=lambda: filters.scattered,
         budget=budget,
     )
 

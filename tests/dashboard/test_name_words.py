@@ -78,9 +78,9 @@ def where(sql):
 @pytest.mark.usefixtures("_named")
 def test_common_words_are_left_to_the_windows(monkeypatch):
     monkeypatch.setattr(scattered, "MOST", 10)
-    condition = ChangeFilter(QueryDict("q=img"), queryset=Change.objects.all()).scattered()
 
-    assert scattered.few_positions(Change.objects.all(), condition) is None
+    assert ChangeFilter(QueryDict("q=img"), queryset=Change.objects.all()).scattered is None
+    assert ChangeFilter(QueryDict("q=concat"), queryset=Change.objects.all()).scattered == [3]
     assert len(found("q=img&limit=200")) == 30
 
 
@@ -95,7 +95,7 @@ def test_a_lookup_that_takes_long_is_given_up(monkeypatch):
     monkeypatch.setattr(scattered, "PATIENCE", 50)
     slow = Change.objects.extra(where=["pg_temp.slow(upload_name)"])  # the ORM has no functions of its own
 
-    assert scattered.few_positions(slow, ChangeFilter(QueryDict("q=cat"), queryset=slow).scattered()) is None
+    assert ChangeFilter(QueryDict("q=cat"), queryset=slow).scattered is None
     assert found("q=concat") == ["concatenate.txt"], "the transaction around it goes on"
 
 
