@@ -4,7 +4,7 @@
 
 A NAME is a module here that has `measure(workshop, size) -> list[Result]`; without one, all of them in the order of
 NAMES. `size` is a number of changes or of media; readers and clients are as many as each module says. `--save` writes
-RESULTS.md beside this file, with the machine's facts and the command.
+them into RESULTS.md beside this file, with the machine's facts and the command.
 """
 
 import argparse
@@ -34,21 +34,29 @@ def main() -> None:
     if asked.size < 1_000:
         parser.error("--size must be 1000 or more, or nothing can be told from it.")
     with workshop() as place:
-        sections = [measured(name, place, asked.size) for name in asked.names or NAMES]
+        sections = {name: measured(name, place, asked.size) for name in asked.names or NAMES}
     if asked.save:
-        command = f"make bench SIZE={asked.size} SAVE=1"
-        command += f' ONLY="{" ".join(asked.names)}"' if asked.names else ""
-        RESULTS.write_text("\n".join(["# Benchmarks\n", f"    {command}\n", facts(), *sections]))
+        save(sections)
+
+
+def save(sections: dict[str, str]) -> None:
+    """Into RESULTS.md, in place of those of the same names; each says when and how it was measured."""
+    kept = RESULTS.read_text().split("\n## ")[1:] if RESULTS.exists() else []
+    known = {section.partition("\n")[0]: f"## {section.rstrip()}\n" for section in kept} | sections
+    RESULTS.write_text("\n".join(["# Benchmarks\n", facts(), *(known[name] for name in NAMES if name in known)]))
 
 
 def measured(name: str, place: Workshop, size: int) -> str:
     """One benchmark's section; printed as soon as it is known."""
     module = import_module(f"tests.bench.{name}")
-    began = time.perf_counter()
+    began, now = time.perf_counter(), datetime.now(UTC)
     load = os.getloadavg()[0]
     results: list[Result] = module.measure(place, size)
     took = time.perf_counter() - began
-    section = f"## {name}\n\n{table(results)}\n\n{took:.0f} s; load average {load:.1f} before it began.\n"
+    how = (
+        f"`make bench SIZE={size} ONLY={name}`, {now:%Y-%m-%d %H:%M} UTC, {took:.0f} s; load average {load:.1f} before."
+    )
+    section = f"## {name}\n\n{table(results)}\n\n{how}\n"
     print(section, flush=True)
     return section
 
@@ -59,7 +67,7 @@ def facts() -> str:
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     model = models[0].partition(":")[2].strip() if models else platform.machine()
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({model}), {int(total.split()[1]) / 2**20:.0f} GiB of memory, "
+        f"{os.cpu_count()} cores ({model}), {int(total.split()[1]) / 2**20:.0f} GiB of memory, "
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}. PostgreSQL, Synapse, our servers and "
         f"the clients share these cores.\n"
     )
