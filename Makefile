@@ -15,7 +15,7 @@ PRODUCTION := SECRET_KEY=only-for-make-check-0123456789abcdefghijklmnopqrstuvwxy
 	ALLOWED_HOSTS=quarantine.example DATA_DIR=$(CURDIR)/var/check \
 	DATABASE_URL= DATABASE_REPLICA_URL= HOMESERVER_DATABASE_URL= HOMESERVER_URL=
 
-.PHONY: help demo install test check bench soak screenshots
+.PHONY: help demo install test check bench soak screenshots words
 
 help:
 	@echo "make demo   set everything up and serve a dashboard with sample data on http://127.0.0.1:8000"
@@ -25,6 +25,7 @@ help:
 	@echo "make bench  measure, each figure beside a peer's (SIZE=10000000 ONLY='timeline exports' SAVE=1)"
 	@echo "make soak   ten minutes of readers, writers, exports and faults at once; what was lost (MINUTES=10)"
 	@echo "make screenshots  pictures of every page, light and dark, wide and narrow (FOLDER=var/screenshots)"
+	@echo "make words  bring the catalogs of translations in step with the code"
 	@echo "make check  format, lint, types, migrations, deployment, templates, imports"
 
 demo: $(READY)
@@ -51,6 +52,9 @@ FOLDER ?= var/screenshots
 screenshots: $(READY)
 	@scripts/install-browser
 	@exec $(PYTHON) -m tests.browser.screenshots $(FOLDER)
+
+words: $(READY)
+	@exec $(PYTHON) -m tests.catalogs
 
 check: $(READY)
 	$(UV) lock --check --quiet --python $(PYTHON)

@@ -169,7 +169,7 @@ def choices_card(told: Figures, place: int, name: str, title: str, labels: dict[
 def reasons_card(told: Figures) -> Card:
     """What staff gave as the kind of reason; only what was done here has one."""
     top = told.found.top("reason", SHOWN)
-    labels = dict(Category.objects.values_list("slug", "label"))
+    labels = Category.names()
     longest = max((number for _, number in top.rows), default=0)
     bars = [
         Bar(

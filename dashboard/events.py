@@ -12,7 +12,9 @@ matched; coming back with an old one merely searches a little further. Heartbeat
 import re
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.http import QueryDict
+from django.utils.translation import override
 
 from dashboard.filters import ChangeFilter
 from dashboard.pages import Search
@@ -49,8 +51,8 @@ def signed_out(position: int) -> bytes:
     return encode(name="signed-out", position=position, data="Signed out")
 
 
-def read_events(query: str, *, after: int, upto: int) -> list[Event]:
-    """The changes of a valid query in (after, upto], oldest first.
+def read_events(query: str, *, after: int, upto: int, language: str = settings.LANGUAGE_CODE) -> list[Event]:
+    """The changes of a valid query in (after, upto], oldest first, their rows in that language.
 
     Raises TooFarBehindError when there are more than LIMIT, or when finding them takes long.
     """
@@ -69,7 +71,8 @@ def read_events(query: str, *, after: int, upto: int) -> list[Event]:
     found = search.rows(LIMIT + 1)
     if len(found.rows) > LIMIT or found.stopped_at is not None:
         raise TooFarBehindError
-    return [change_event(change) for change in found.rows]
+    with override(language):
+        return [change_event(change) for change in found.rows]
 
 
 def change_event(change: Change) -> Event:

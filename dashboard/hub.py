@@ -1,5 +1,5 @@
 """The live view's hub: one per process. However many people watch, each move of the ledger is read
-and rendered once for each distinct view, and the same bytes go to everyone watching it.
+and rendered once for each distinct view and language, and the same bytes go to everyone watching it.
 
 A view keeps a ring of its newest events; a reader is a position in that ring and nothing more. So a
 slow reader costs no memory: it catches up from the ring, or is told with one `reset` that it fell out.
@@ -12,6 +12,7 @@ import time
 from collections.abc import Coroutine
 from contextlib import suppress
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 
 from dashboard import heads
@@ -38,7 +39,7 @@ class Hub:
         self.looking = Workers(threads=1, name="live-head")
         self.reading = Workers(threads=2, name="live-view")
         self.opening = Workers(threads=2, name="live-opening")  # a crowd coming back must not delay who is here
-        self.views: dict[str, View] = {}
+        self.views: dict[tuple[str, str], View] = {}  # by query and language
         self.head = 0
         self.stirred = asyncio.Event()
         self.watching: asyncio.Task[None] | None = None
@@ -51,20 +52,22 @@ class Hub:
 
     # --- Readers come and go --------------------------------------------------------------
 
-    def has_room(self, *, query: str, admission: Admission) -> bool:
+    def has_room(self, *, query: str, admission: Admission, language: str = settings.LANGUAGE_CODE) -> bool:
         """Whether this session may open this view too."""
-        if query in self.views:
+        if (query, language) in self.views:
             return True
-        watched = {reader.view.query for reader in self.readers if reader.admission == admission}
+        watched = {reader.view.key for reader in self.readers if reader.admission == admission}
         return len(watched) < MOST_VIEWS
 
-    def join(self, *, query: str, position: int, admission: Admission) -> Reader:
+    def join(
+        self, *, query: str, position: int, admission: Admission, language: str = settings.LANGUAGE_CODE
+    ) -> Reader:
         """A new reader of a view, who has everything up to this position, which was the head a moment ago."""
         if self.watching is None:
             self.watching = self.start(self.watch())
-        view = self.views.get(query)
+        view = self.views.get((query, language))
         if view is None:
-            view = self.views[query] = View(query=query, position=position)
+            view = self.views[query, language] = View(query=query, position=position, language=language)
             view.task = self.start(self.follow(view))
         reader = Reader(view=view, position=position, admission=admission)
         view.readers.add(reader)
@@ -89,8 +92,8 @@ class Hub:
         """End its streams, and have whoever comes next begin anew."""
         for reader in view.readers:
             reader.end()
-        if self.views.get(view.query) is view:
-            del self.views[view.query]
+        if self.views.get(view.key) is view:
+            del self.views[view.key]
         view.stop()
 
     def forget_views(self) -> None:
@@ -166,9 +169,10 @@ class Hub:
             head = self.head
             try:
                 if head > view.position:
-                    view.take(
-                        await self.reading.run(read_events, view.query, after=view.position, upto=head), upto=head
+                    reading = self.reading.run(
+                        read_events, view.query, after=view.position, upto=head, language=view.language
                     )
+                    view.take(await reading, upto=head)
             except TooFarBehindError:
                 view.skip(upto=head)
                 await asyncio.sleep(LONG_BREATH)

@@ -21,7 +21,7 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
         return
     response = await hub.opening.run(answer, scope)
     if isinstance(response, Opening):
-        if not hub.has_room(query=response.query, admission=response.admission):
+        if not hub.has_room(query=response.query, admission=response.admission, language=response.language):
             await respond(send, status=HTTPStatus.TOO_MANY_REQUESTS, text="Too many different views at once.")
             return
         del response.headers["Content-Length"]  # of the opening alone
@@ -33,7 +33,9 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def go_on(opening: Opening, *, hub: Hub, receive: Receive, send: Send) -> None:
     """Send what comes, until the client leaves or the hub ends the stream."""
-    reader = hub.join(query=opening.query, position=opening.position, admission=opening.admission)
+    reader = hub.join(
+        query=opening.query, position=opening.position, admission=opening.admission, language=opening.language
+    )
     gone = asyncio.create_task(until_gone(receive))
     gone.add_done_callback(lambda _: reader.end())
     READERS.inc()

@@ -14,6 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
 from dashboard.errors import not_allowed, too_large
+from dashboard.languages import speak_to
 from dashboard.references import HEADER, reference
 from quarantine.models import Capability
 from quarantine.staff import NotAllowedError, require
@@ -85,6 +86,7 @@ class SignInMiddleware(LoginRequiredMiddleware):
         """Tell htmx by a header; it would follow a redirect and put the form inside a table."""
         answer = super().process_view(request, view, *more)
         if answer is None and request.user.is_authenticated and getattr(view, "login_required", True):
+            speak_to(request.user)
             try:
                 require(request.user, Capability.READ)
             except NotAllowedError as error:

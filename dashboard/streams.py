@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections import deque
 
+from django.conf import settings
+
 from dashboard.admission import Admission
 from dashboard.events import HEARTBEAT, LIMIT, Event, reset
 
@@ -13,10 +15,11 @@ HEAD_START = 100  # positions below its first reader's that a new view begins at
 
 
 class View:
-    """One distinct query: its newest events, and who watches it."""
+    """One distinct query in one language: its newest events, and who watches it."""
 
-    def __init__(self, *, query: str, position: int) -> None:
+    def __init__(self, *, query: str, position: int, language: str = settings.LANGUAGE_CODE) -> None:
         self.query = query
+        self.language = language
         # Readers that opened at the same time may have seen a slightly older head: they must find it in the ring.
         self.position = max(0, position - HEAD_START)  # read up to here, inclusive
         self.floor = self.position  # all events above this are in the ring
@@ -25,6 +28,10 @@ class View:
         self.readers: set[Reader] = set()
         self.stirred = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.query, self.language
 
     @property
     def reached(self) -> int:

@@ -23,6 +23,7 @@ from dashboard.views.consumers import consumer_add, consumer_list, consumer_revo
 from dashboard.views.exports import export
 from dashboard.views.finding import facets, find
 from dashboard.views.insights import insights
+from dashboard.views.language import language
 from dashboard.views.media import media_detail
 from dashboard.views.previews import preview
 from dashboard.views.reasons import reason_add, reason_change, reasons, requarantine
@@ -71,6 +72,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("consumers/add/", consumer_add, name="consumer-add"),
     path("consumers/<int:number>/revoke/", consumer_revoke, name="consumer-revoke"),
     path("theme/", theme, name="theme"),
+    path("language/", language, name="language"),
     path("changes/live", live.live),
     path("changes.<export_form:form>", export, name="export"),
     path("_synapse/admin/v1/media/quarantine_changes", quarantine_changes),

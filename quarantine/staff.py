@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from quarantine.models import Capability, Role, Staff
 from quarantine.models.access import includes, roles_that_may
 
+PREFERENCES = {"single_keys", "previews", "language", "local_times"}
 # Accounts that act and that nobody can sign in to: made when first needed.
 TERMINAL, AUTOMATION = "terminal", "automation"
 RESERVED = {TERMINAL, AUTOMATION}
@@ -110,10 +111,11 @@ def set_role(*, name: str, role: Role, by: Staff | None = None) -> Staff:
     return staff
 
 
-def set_preferences(staff: Staff, *, single_keys: bool, previews: bool) -> None:
-    """How the pages work for this person."""
-    staff.single_keys, staff.previews = single_keys, previews
-    staff.save(update_fields=["single_keys", "previews"])
+def set_preferences(staff: Staff, **chosen: object) -> None:
+    """How the pages work for this person: any of PREFERENCES."""
+    for name in PREFERENCES & chosen.keys():
+        setattr(staff, name, chosen[name])
+    staff.save(update_fields=sorted(PREFERENCES & chosen.keys()))
 
 
 def set_password(*, name: str, password: str, by: Staff | None = None) -> Staff:

@@ -27,7 +27,7 @@ def every_text() -> Iterator[tuple[str, str]]:
     """Name and content of each text file a clone would have, but for lock files."""
     here = ("*", ".ci/*", ".env.example", ".gitignore", "scripts/*")
     top = [file for pattern in here for file in ROOT.glob(pattern) if file.is_file() and file.name not in LEFT_OUT]
-    for file in sorted({*top, *files("*", *PACKAGES, "docs", "static", "templates", "tests")}):
+    for file in sorted({*top, *files("*", *PACKAGES, "docs", "locale", "static", "templates", "tests")}):
         try:
             yield named(file), file.read_text()
         except UnicodeDecodeError:

@@ -16,6 +16,7 @@ from django.utils.translation import get_language, gettext, gettext_lazy
 
 from dashboard import text, times
 from dashboard.intake import plan_query
+from dashboard.languages import languages as known_languages
 from dashboard.script_words import script_words
 from dashboard.storage import ALL_SHEETS, ordered
 from dashboard.terms import Term
@@ -133,6 +134,12 @@ def copy_button(value: object, what: str) -> SafeString:
 def script_words_() -> str:
     """What scripts say, as JSON."""
     return script_words(get_language() or settings.LANGUAGE_CODE)
+
+
+@register.simple_tag
+def languages() -> dict[str, str]:
+    """Those there are: code, and what each calls itself."""
+    return known_languages()
 
 
 @register.simple_tag

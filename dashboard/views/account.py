@@ -12,10 +12,11 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
 from django.urls import reverse_lazy
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import get_language_from_request, gettext, ngettext, override
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.http import HtmxRequest
+from dashboard.languages import languages, remember
 from dashboard.sessions import end_other_sessions, open_sessions
 from quarantine.models import Staff
 from quarantine.staff import set_preferences
@@ -43,7 +44,11 @@ class StaffRequest(HtmxRequest):
 
 @require_safe
 def account(request: StaffRequest) -> HttpResponse:
-    context = {"sessions": open_sessions(request, request.user), "previews_on": settings.MEDIA_PREVIEWS}
+    context = {
+        "sessions": open_sessions(request, request.user),
+        "previews_on": settings.MEDIA_PREVIEWS,
+        "languages": languages(),
+    }
     return render(request, "dashboard/account.html", context)
 
 
@@ -51,9 +56,20 @@ def account(request: StaffRequest) -> HttpResponse:
 def preferences(request: StaffRequest) -> HttpResponseRedirect:
     """What a browser leaves out of a form is off."""
     previews = "previews" in request.POST if settings.MEDIA_PREVIEWS else request.user.previews  # not asked where off
-    set_preferences(request.user, single_keys="single_keys" in request.POST, previews=previews)
-    messages.success(request, gettext("Saved."))
-    return redirect("account")
+    language = request.POST.get("language", "")
+    language = language if language in languages() else ""
+    set_preferences(
+        request.user,
+        single_keys="single_keys" in request.POST,
+        previews=previews,
+        language=language,
+        local_times=request.POST.get("times") == "local",
+    )
+    with override(language or get_language_from_request(request)):
+        messages.success(request, gettext("Saved."))
+    response = redirect("account")
+    remember(response, language)
+    return response
 
 
 class PasswordView(PasswordChangeView):

@@ -20,6 +20,8 @@ from dashboard.action_filters import ActionFilter
 from dashboard.admission import admission
 from dashboard.http import render_page
 from dashboard.intake import Request
+from dashboard.languages import in_english
+from dashboard.text import recorded
 from dashboard.views.account import StaffRequest
 from dashboard.views.exports import ExportOpening, problem
 from quarantine import actions
@@ -52,7 +54,7 @@ def action_new(request: StaffRequest) -> HttpResponse:
         status = HTTPStatus.UNPROCESSABLE_ENTITY if data.get("verb") else HTTPStatus.OK
         return refused(request, str(error), data, status)
     except (HomeserverError, HomeserverAwayError) as error:
-        return refused(request, str(error), data, HTTPStatus.SERVICE_UNAVAILABLE)
+        return refused(request, recorded(str(error)), data, HTTPStatus.SERVICE_UNAVAILABLE)
     return decide(request, shown, hidden=asked.hidden)
 
 
@@ -67,7 +69,7 @@ def action_undo(request: StaffRequest, number: int) -> HttpResponse:
     except PlanError as error:
         return refused(request, str(error), request.GET, HTTPStatus.CONFLICT)
     except (HomeserverError, HomeserverAwayError) as error:
-        return refused(request, str(error), request.GET, HTTPStatus.SERVICE_UNAVAILABLE)
+        return refused(request, recorded(str(error)), request.GET, HTTPStatus.SERVICE_UNAVAILABLE)
     return decide(request, shown, hidden=[])
 
 
@@ -177,7 +179,7 @@ def action_list(request: StaffRequest) -> HttpResponse:
         "filters": filters,
         "actions": [Told(action, action.work.is_silent(now)) for action in page],
         "older": older,
-        "labels": dict(Category.objects.values_list("slug", "label")),
+        "labels": Category.names(),
         "choices": choices_of(filters),
         "may_act": request.user.may(Capability.ACT),
         "back": Return.objects.filter(settled_at=None).order_by("-pk")[:SHOWN],
@@ -187,6 +189,7 @@ def action_list(request: StaffRequest) -> HttpResponse:
 
 
 @require_safe
+@in_english
 def action_export(request: StaffRequest, form: str) -> HttpResponseBase:
     """All actions that match, as a file."""
     admitted = admission(request, Capability.EXPORT)
@@ -200,7 +203,7 @@ def action_export(request: StaffRequest, form: str) -> HttpResponseBase:
 
 def choices_of(filters: ActionFilter) -> dict[str, tuple[str, list[tuple[str, Any]]]]:
     """Label and values of each filter that has a few."""
-    categories = list(Category.objects.values_list("slug", "label"))
+    categories = list(Category.names().items())
     known: dict[str, Any] = {
         "verb": Verb.choices,
         "category": categories,

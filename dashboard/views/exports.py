@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 from dashboard.action_exports import ActionExport
 from dashboard.admission import Admission, admission, still_admitted
 from dashboard.exports import CONTENT_TYPES, Export, ExportFilter
+from dashboard.languages import in_english
 from quarantine import ledger
 from quarantine.models import Capability, Change
 
@@ -28,6 +29,7 @@ class ExportOpening(StreamingHttpResponse):
 
 
 @require_GET
+@in_english
 def export(request: HttpRequest, form: str) -> HttpResponseBase:
     admitted = admission(request, Capability.EXPORT)
     if admitted is None:

@@ -3,15 +3,18 @@
 import secrets
 from http import HTTPStatus
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import get_language
 from django.views.decorators.http import require_GET
 
 from dashboard.admission import Admission, admission
 from dashboard.events import TooFarBehindError, read_events, reset
 from dashboard.filters import ChangeFilter
 from dashboard.heads import read_head
+from dashboard.languages import speak_to
 from dashboard.terms import read_number
 from quarantine.models import Change
 
@@ -22,7 +25,7 @@ class Opening(HttpResponse):
     Under plain WSGI it ends there, and an EventSource comes back for more: polling instead of live.
     """
 
-    def __init__(self, *, query: str, position: int, admission: Admission, missed: bytes) -> None:
+    def __init__(self, *, query: str, position: int, admission: Admission, language: str, missed: bytes) -> None:
         # When a server stops, its readers must not all come back in the same moment.
         pause = 500 + secrets.randbelow(1500)
         super().__init__(b"retry: %d\n\n%b" % (pause, missed), content_type="text/event-stream")
@@ -31,6 +34,7 @@ class Opening(HttpResponse):
         self.query = query
         self.position = position
         self.admission = admission
+        self.language = language
 
 
 @require_GET
@@ -48,7 +52,10 @@ def live(request: HttpRequest) -> HttpResponse:
     except ValidationError as error:
         return in_words(f"Last-Event-ID: {error.message}", HTTPStatus.UNPROCESSABLE_ENTITY)
     query, head = filters.canonical_query(), read_head()
-    return Opening(query=query, position=head, admission=admitted, missed=missed_since(since, query=query, head=head))
+    speak_to(request.user)
+    language = get_language() or settings.LANGUAGE_CODE
+    missed = missed_since(since, query=query, head=head, language=language)
+    return Opening(query=query, position=head, admission=admitted, language=language, missed=missed)
 
 
 def in_words(text: str, status: int) -> HttpResponse:
@@ -64,12 +71,12 @@ def resumed_from(request: HttpRequest, filters: ChangeFilter) -> int | None:
     return since
 
 
-def missed_since(since: int | None, *, query: str, head: int) -> bytes:
+def missed_since(since: int | None, *, query: str, head: int, language: str) -> bytes:
     if since is None:
         return b""
     if since > head:
         return reset(head)  # no such position yet: the ledger was restored, or is another one
     try:
-        return b"".join(event.data for event in read_events(query, after=since, upto=head))
+        return b"".join(event.data for event in read_events(query, after=since, upto=head, language=language))
     except TooFarBehindError:
         return reset(head)

@@ -15,6 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from dashboard.bearer import HEADERS, RefusedError, caller, only_get, uses
 from dashboard.change_json import change_text, compact
 from dashboard.changes_api import parse_integer, parse_limit, refusal, refused_by
+from dashboard.languages import in_english
 from dashboard.media_downloads import DownloadOpening, new_slots, open_download
 from dashboard.openapi import DESCRIPTION
 from dashboard.terms import BIGGEST
@@ -35,6 +36,7 @@ def for_programs(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRes
 
     @csrf_exempt
     @login_not_required
+    @in_english
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST
 
 from dashboard.bearer import RefusedError
 from dashboard.media_downloads import DownloadOpening, new_slots, open_download
+from dashboard.text import recorded
 from dashboard.views.account import StaffRequest
 from quarantine.mxc import Mxc
 from quarantine.reveals import NotShowableError, reveal
@@ -30,7 +31,7 @@ def preview(request: StaffRequest, origin: str, media_id: str) -> HttpResponseBa
     except NotShowableError as error:
         return sentence(str(error), status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     except RefusedError as refused:
-        return sentence(str(refused), status=refused.status)
+        return sentence(recorded(str(refused)), status=refused.status)
     headers = HEADERS if opened.length is None else HEADERS | {"Content-Length": str(opened.length)}
     return DownloadOpening(opened, headers=headers)
 

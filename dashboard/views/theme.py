@@ -12,13 +12,18 @@ YEAR = 365 * 86_400
 
 @require_POST
 def theme(request: HttpRequest) -> HttpResponseRedirect:
-    """Anything but a theme means the system's. Leads back to `next`, if that is a page of ours."""
-    back = request.POST.get("next", "")
-    ours = url_has_allowed_host_and_scheme(back, allowed_hosts=None, require_https=request.is_secure())
-    response = HttpResponseRedirect(back if ours else "/")
+    """Anything but a theme means the system's."""
+    response = HttpResponseRedirect(way_back(request))
     chosen = request.POST.get("theme", "")
     if chosen in THEMES:
         response.set_cookie(COOKIE, chosen, max_age=YEAR, secure=settings.HTTPS, httponly=True, samesite="Lax")
     else:
         response.delete_cookie(COOKIE, samesite="Lax")
     return response
+
+
+def way_back(request: HttpRequest) -> str:
+    """Where `next` says, if that is a page of ours."""
+    back = request.POST.get("next", "")
+    ours = url_has_allowed_host_and_scheme(back, allowed_hosts=None, require_https=request.is_secure())
+    return back if ours else "/"

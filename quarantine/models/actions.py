@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import F, Q
-from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext, gettext_lazy, gettext_noop, pgettext_lazy
 
 from quarantine.fields import Sha256Field
 from quarantine.models.append_only import AppendOnly, AppendOnlyQuerySet
@@ -17,6 +17,18 @@ class Verb(models.TextChoices):
     RELEASE = "release", pgettext_lazy("verb", "Release")
     PROTECT = "protect", pgettext_lazy("verb", "Protect")
     UNPROTECT = "unprotect", pgettext_lazy("verb", "Remove protection")
+
+
+# The kinds of reasons there are at first, and that are translated while nobody renames them.
+AT_FIRST = (
+    gettext_noop("Spam or scam"),
+    gettext_noop("Abuse imagery"),
+    gettext_noop("Harassment"),
+    gettext_noop("Private data"),
+    gettext_noop("Malware"),
+    gettext_noop("Legal request"),
+    gettext_noop("Other"),
+)
 
 
 class Category(models.Model):
@@ -32,6 +44,16 @@ class Category(models.Model):
 
     def __str__(self) -> str:
         return self.label
+
+    @property
+    def words(self) -> str:
+        """For who looks at it."""
+        return gettext(self.label) if self.label in AT_FIRST else self.label
+
+    @classmethod
+    def names(cls) -> dict[str, str]:
+        """Of all there are, by slug."""
+        return {category.slug: category.words for category in cls.objects.all()}
 
 
 class Action(AppendOnly):

@@ -66,6 +66,8 @@ class Staff(AbstractUser):
     role = models.CharField(max_length=16, choices=Role, default=Role.VIEWER)
     single_keys = models.BooleanField(default=True, db_default=True)  # shortcuts of one key (WCAG 2.1.4)
     previews = models.BooleanField(default=True, db_default=True)  # is offered to look at files
+    language = models.CharField(max_length=16, default="", db_default="", blank=True)  # of the pages; "": the browser's
+    local_times = models.BooleanField(default=False, db_default=False)  # in the browser's time zone, not in UTC
 
     def may(self, capability: Capability) -> bool:
         """Whether this account is active and its role includes this."""

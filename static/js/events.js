@@ -5,7 +5,7 @@ const SILENCE = 40_000; // the server sends a heartbeat after 15 s
 
 export class Refused extends Error {
   constructor(status) {
-    super(`The server answered ${status}`);
+    super(`HTTP ${status}`);
     this.status = status;
   }
 }

@@ -18,7 +18,7 @@ EXAMPLES = {
     "control": "pause",
 }
 # All that strangers may ask for.
-PUBLIC = {"/login/", "/logout/", "/healthz", "/readyz"}
+PUBLIC = {"/login/", "/logout/", "/language/", "/healthz", "/readyz"}
 
 # Read by programs, which must be told 401 instead of being led to a page.
 FOR_PROGRAMS = {
