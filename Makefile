@@ -24,7 +24,7 @@ help:
 	@echo "            (PYTEST_ARGS='tests/quarantine -k feed' picks some of it)"
 	@echo "make bench  measure, each figure beside a peer's (SIZE=10000000 ONLY='timeline exports' SAVE=1)"
 	@echo "make soak   ten minutes of readers, writers, exports and faults at once; what was lost (MINUTES=10)"
-	@echo "make screenshots  pictures of every page, light and dark, wide and narrow (FOLDER=var/screenshots)"
+	@echo "make screenshots  pictures of every page, light and dark, wide and narrow (FOLDER=var/screenshots LOCALE=de-DE)"
 	@echo "make words  bring the catalogs of translations in step with the code"
 	@echo "make check  format, lint, types, migrations, deployment, templates, imports"
 
@@ -49,9 +49,10 @@ soak: $(READY)
 	@exec $(PYTHON) -m tests.bench.soak --minutes $(MINUTES)
 
 FOLDER ?= var/screenshots
+LOCALE ?= en-GB
 screenshots: $(READY)
 	@scripts/install-browser
-	@exec $(PYTHON) -m tests.browser.screenshots $(FOLDER)
+	@exec env LOCALE=$(LOCALE) $(PYTHON) -m tests.browser.screenshots $(FOLDER)
 
 words: $(READY)
 	@exec $(PYTHON) -m tests.catalogs

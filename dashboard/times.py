@@ -24,6 +24,7 @@ class When:
     second: str
     sentence: str
     moment: datetime | None = None
+    since: datetime | None = None  # where `second` is a range: its beginning
 
 
 def when(change: Change) -> When:
@@ -39,7 +40,7 @@ def when(change: Change) -> When:
     between = gettext("between {start} and {end}").format(start=full(since), end=full(seen))
     if seen - since <= MINUTE:
         return When(f"{seen:%H:%M}", day(seen), between, moment=seen)
-    return When(gettext("between"), short_range(since, seen), between)
+    return When(gettext("between"), short_range(since, seen), between, since=since)
 
 
 def day(moment: datetime) -> str:

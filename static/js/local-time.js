@@ -1,7 +1,8 @@
-// <time data-ago> begins to say how long ago it was. In a row the clock stays, on the second line;
+// Times come into the reader's zone where that was chosen; and <time data-ago> begins to say how long ago it was. In a row the clock stays, on the second line;
 // a title gains the reader's own time.
 
 import { say } from "./words.js";
+import { intoZone } from "./zone.js";
 
 const UNITS = [["s", 60], ["min", 60], ["h", 24], ["d", 14]];
 const EVERY = 5000;
@@ -16,6 +17,7 @@ function ago(seconds) {
 }
 
 function refresh() {
+  document.querySelectorAll("time").forEach(intoZone);
   for (const time of document.querySelectorAll("time[data-ago]")) {
     const moment = new Date(time.dateTime);
     const words = ago((Date.now() - moment) / 1000);
@@ -41,5 +43,5 @@ new MutationObserver((changes) => {
 }).observe(document.body, { childList: true, subtree: true });
 
 function holdsTime(node) {
-  return node.nodeType === Node.ELEMENT_NODE && (node.matches("time[data-ago]") || node.querySelector("time[data-ago]"));
+  return node.nodeType === Node.ELEMENT_NODE && (node.matches("time") || node.querySelector("time"));
 }

@@ -1,6 +1,6 @@
 """Pictures of every page, in both themes, wide and narrow: to look at after changing how things look.
 
-    make screenshots [FOLDER=var/screenshots]
+    make screenshots [FOLDER=var/screenshots] [LOCALE=de-DE]
 
 To import this sets Django up, on databases of its own.
 """
@@ -31,6 +31,7 @@ from tests.environment import ROOT, process_environ  # noqa: E402 - as above
 from tests.factories import make_staff  # noqa: E402 - as above
 from tests.servers import Server, running_server  # noqa: E402 - as above
 
+LOCALE = os.environ.get("LOCALE", "en-GB")  # de-DE: in German
 WIDTHS, THEMES = (1440, 390), ("light", "dark")
 FIRST_RUN = {"first-run": "/", "first-run-insights": "/insights/", "first-run-actions": "/actions/"}
 FIRST_RUN |= {"first-run-backfill": "/backfill/", "first-run-consumers": "/consumers/", "first-run-views": "/views/"}
@@ -95,7 +96,7 @@ class Camera:
     def looking(self, client: Client, width: int, theme: str) -> Iterator:
         name = settings.SESSION_COOKIE_NAME
         size = {"width": width, "height": 900}
-        with self.browser.new_context(viewport=size, color_scheme=theme, locale="en-GB", timezone_id="UTC") as context:
+        with self.browser.new_context(viewport=size, color_scheme=theme, locale=LOCALE, timezone_id="UTC") as context:
             if name in client.cookies:
                 context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": self.server.url}])
             yield context.new_page()
