@@ -19,6 +19,7 @@ from dashboard.filters import SCOPES, ChangeFilter, Chip, query_string
 from dashboard.pages import COUNTED, Count, search_of
 from dashboard.rows import SYSTEM
 from dashboard.terms import Term
+from quarantine.ledger import left_out
 from quarantine.models import Cause, Change, Source, State
 
 BUDGET = 0.5  # seconds for all the numbers of one facet, and for those of an empty page
@@ -126,7 +127,7 @@ def count_of(query: str, head: int, budget: float) -> Count | None:
         return None
     filters = read(query)
     if not filters.narrows:
-        return Count(head)
+        return Count(head - left_out(1, head))
     found = search_of(filters, head=head, budget=budget).positions(COUNTED + 1)
     return Count(min(len(found.rows), COUNTED), more=len(found.rows) > COUNTED or found.stopped_at is not None)
 

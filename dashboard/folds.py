@@ -27,9 +27,9 @@ from dashboard.pages import (
     page_query,
     search_of,
 )
+from quarantine import ledger
 from quarantine.models import Cause, Change, ChangeQuerySet, Source
 
-JUMP = 1_000_000  # positions left out by a new generation of the ledger, after a failover
 FOLD_FROM = 5  # changes; fewer are shown one by one
 READ_ON = 200  # rows, where the first read did not fill the page
 MOST_READS = 6
@@ -102,10 +102,10 @@ def is_folded(filters: ChangeFilter) -> bool:
     return filters.is_valid() and filters.value("fold") is not False and "action" not in filters.active
 
 
-def folded_page(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> FoldedPage:
-    """The page that the query string asks for, in lines; `limit` is how many."""
+def folded_page(filters: ChangeFilter, *, head: int, left_out: int = 0, budget: float = BUDGET) -> FoldedPage:
+    """The page that the query string asks for, in lines; `limit` is how many. `left_out` as for `change_page`."""
     if not is_folded(filters):
-        page = change_page(filters, head=head, budget=budget)
+        page = change_page(filters, head=head, left_out=left_out, budget=budget)
         return FoldedPage(page, [Line(change, change.pk, change.pk) for change in page.changes])
     cursor, limit = filters.value("cursor"), filters.value("limit") or PAGE_LIMIT
     whole = search_of(filters, head=head, budget=budget)
@@ -115,7 +115,9 @@ def folded_page(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> 
     going_on = lines[-1].low if more else found.stopped_at
     page = ChangePage(
         changes=[line.change for line in lines],
-        count=count(filters, whole=whole, page=here.all_read if cursor is None else None, limit=limit),
+        count=count(
+            filters, whole=whole, page=here.all_read if cursor is None else None, limit=limit, left_out=left_out
+        ),
         head=head,
         newest=cursor is None,
         query=page_query(filters, cursor=cursor),
@@ -197,7 +199,7 @@ class Walk:
         here = group[0].pk
         low, high = max(rest.low, min(far, here)), min(rest.high - 1, max(far, here))
         newest = group[0] if rest.newest_first else group[-1]
-        number = Count(high - low + 1 - left_out(low, high))
+        number = Count(high - low + 1 - ledger.left_out(low, high))
         if self.narrowed:
             found = replace(rest, low=low, high=high + 1, budget=self.left / 2).positions(COUNTED + 1)
             number = Count(min(len(found.rows), COUNTED), more=len(found.rows) > COUNTED or bool(found.stopped_at))
@@ -241,21 +243,6 @@ def next_position(changes: ChangeQuerySet, at: int, *, up: bool) -> int | None:
     # For one row PostgreSQL would rather go through the record until it meets one of a common source; for some, it
     # uses the index. The others cost nothing.
     return next(iter(nearest.values_list("stream_id", flat=True)[:PROBED]), None)
-
-
-def left_out(low: int, high: int) -> int:
-    """How many positions from `low` to `high`, both of changes, were never given out: whole jumps alone.
-
-    No jump can lie between two probes that are half of one apart.
-    """
-    number, at = 0, low + JUMP // 2
-    while at < high:
-        above = next_position(Change.objects.all(), at - 1, up=True) or high
-        if above != at:
-            below = next_position(Change.objects.all(), at, up=False) or low
-            number += above - below - 1
-        at = above + JUMP // 2
-    return number
 
 
 def end_of_day(key: Key, at: int, *, up: bool) -> int:

@@ -139,8 +139,11 @@ class ChangePage:
     searched_back_to: datetime | None = None  # the search was cut short here; `older` goes on
 
 
-def change_page(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> ChangePage:
-    """The page that the query string asks for; an empty one when something is wrong with it."""
+def change_page(filters: ChangeFilter, *, head: int, left_out: int = 0, budget: float = BUDGET) -> ChangePage:
+    """The page that the query string asks for; an empty one when something is wrong with it.
+
+    `left_out`: how many positions up to the head were never given out.
+    """
     if not filters.is_valid():
         return ChangePage(changes=[])
     cursor, limit = filters.value("cursor"), filters.value("limit") or PAGE_LIMIT
@@ -150,7 +153,7 @@ def change_page(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> 
     going_on = rows[-1].stream_id if more else found.stopped_at
     return ChangePage(
         changes=rows,
-        count=count(filters, whole=whole, page=found if cursor is None else None, limit=limit),
+        count=count(filters, whole=whole, page=found if cursor is None else None, limit=limit, left_out=left_out),
         head=head,
         newest=cursor is None,
         query=page_query(filters, cursor=cursor),
@@ -189,10 +192,10 @@ def newer_cursor(whole: Search, *, cursor: int, limit: int) -> int | None:
     return found.rows[limit] if len(found.rows) > limit else found.stopped_at
 
 
-def count(filters: ChangeFilter, *, whole: Search, page: Found[Change] | None, limit: int) -> Count:
+def count(filters: ChangeFilter, *, whole: Search, page: Found[Change] | None, limit: int, left_out: int) -> Count:
     """How many match in all: exact where that is cheap, never more than COUNTED rows read."""
     if not filters.narrows:
-        return Count(whole.high - whole.low)
+        return Count(whole.high - whole.low - (left_out if whole.low == 1 else 0))
     if page and page.stopped_at is None and len(page.rows) <= limit:
         return Count(len(page.rows))
     if page and page.stopped_at:

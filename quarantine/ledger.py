@@ -25,6 +25,7 @@ from quarantine.mxc import Mxc, Named
 LOCK = 0x51_7A_12_A7_E0_01  # any number nobody else uses in this database
 CHANNEL = "ledger"
 ROWS_PER_STATEMENT = 500
+JUMP = 1_000_000  # positions left out by a new generation of the ledger: more than a standby can be behind
 GATE_FIELDS = (  # feed_read_at is not among them: the follower sets it without the lock
     "head",
     "last_seen_at",
@@ -135,6 +136,39 @@ def append(entries: Sequence[Entry], *, cursor: Cursor | None = None) -> Appende
             cursor.move(ledger, done)
         ledger.save(update_fields=GATE_FIELDS)
     return done
+
+
+def new_generation() -> Ledger:
+    """After failing over to a standby that may lack the newest changes: the head jumps over every position they can have had.
+
+    So none is ever given out twice. What the standby lacks of the homeserver's stream is heard again; an audit finds the rest.
+    """
+    with transaction.atomic():
+        lock()
+        ledger = current()
+        ledger.head += JUMP
+        ledger.left_out += JUMP
+        ledger.save(update_fields=["head", "left_out"])
+        notify(ledger.head)
+    return ledger
+
+
+def left_out(low: int, high: int) -> int:
+    """How many positions from `low` to `high` (both inclusive) were never given out: whole jumps alone.
+
+    No jump can lie between two probes that are half of one apart.
+    """
+    if low > high or not Ledger.objects.exclude(left_out=0).exists():
+        return 0
+    newest = Change.objects.older_than(high + 1).values_list("stream_id", flat=True).first() or 0
+    number, at = max(0, high - max(newest, low - 1)), low
+    while at < newest:
+        above = next(iter(Change.objects.newer_than(at - 1).values_list("stream_id", flat=True)[:1]), newest)
+        if above != at:
+            below = Change.objects.older_than(at).values_list("stream_id", flat=True).first() or 0
+            number += above - max(below, low - 1) - 1
+        at = above + JUMP // 2
+    return number
 
 
 def lock() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from quarantine.ledger import left_out
 from quarantine.models import Change, Ledger
 
 DAY = timedelta(hours=24)
@@ -15,6 +16,7 @@ class Standing:
 
     now: datetime
     head: int = 0
+    changes: int = 0
     edition: str = ""  # of the ledger; empty: there is none yet
     local: int = 0
     remote: int = 0
@@ -44,10 +46,11 @@ def standing(now: datetime) -> Standing:
     return Standing(
         now=now,
         head=ledger.head,
+        changes=ledger.changes,
         edition=ledger.edition,
         local=ledger.quarantined_local,
         remote=ledger.quarantined_remote,
-        last_day=0 if first is None else max(ledger.head - first + 1, 0),
+        last_day=0 if first is None else max(ledger.head - first + 1, 0) - left_out(first, ledger.head),
         read_at=ledger.feed_read_at,
         review_due=ledger.review_due,
     )

@@ -61,7 +61,7 @@ def timeline(request: StaffRequest) -> HttpResponse:
     filters = ChangeFilter(request.GET, queryset=Change.objects.all())
     folded, days = SHOWN.recall(
         (stands.edition, filters.given_query, now.date(), get_language()),
-        partial(read_page, filters, head=stands.head, today=now.date()),
+        partial(read_page, filters, stands, today=now.date()),
         worth_keeping=partial(is_of, stands),
     )
     page = folded.page
@@ -104,8 +104,8 @@ def is_empty(filters: ChangeFilter, page: ChangePage) -> bool:
     return filters.narrows and not page.changes and page.newest and not page.searched_back_to
 
 
-def read_page(filters: ChangeFilter, *, head: int, today: date) -> Shown:
-    folded = folded_page(filters, head=head)
+def read_page(filters: ChangeFilter, stands: Standing, *, today: date) -> Shown:
+    folded = folded_page(filters, head=stands.head, left_out=stands.head - stands.changes)
     return folded, list(by_day(folded, filters, today=today))
 
 

@@ -78,13 +78,14 @@ class Ledger(models.Model):
     """One row: which homeserver this is the ledger of, how far it has got, and its counters.
 
     `head` is the highest position given out (0: none). Positions have no gaps but those
-    a new generation of the ledger leaves, so the head is also the number of changes.
+    that a new generation of the ledger leaves, `left_out` in all.
     """
 
     identity = models.UUIDField(default=uuid4, editable=False)  # tells ledgers apart that have the same name
     homeserver_name = models.CharField(max_length=NAME_LENGTH)
     homeserver_kind = models.CharField(max_length=16)  # "sample" or "synapse"
     head = models.BigIntegerField(default=0)
+    left_out = models.BigIntegerField(default=0, db_default=0)
     last_seen_at = models.DateTimeField(null=True)  # of the head; the clock of the ledger never runs backwards
     quarantined_local = models.BigIntegerField(default=0)
     quarantined_remote = models.BigIntegerField(default=0)
@@ -94,6 +95,11 @@ class Ledger(models.Model):
     feed_read_at = models.DateTimeField(null=True)  # when the feed was last read to its end, nothing held back
     review_due = models.BooleanField(default=False)  # the homeserver was restored: what we hold must be compared
     requarantine = models.BooleanField(default=False)  # what is back (Return) is quarantined without asking
+
+    @property
+    def changes(self) -> int:
+        """How many it holds."""
+        return self.head - self.left_out
 
     @property
     def edition(self) -> str:

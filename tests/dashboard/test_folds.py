@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from dashboard import folds
 from dashboard.filters import ChangeFilter
 from dashboard.folds import folded_page
+from quarantine.ledger import JUMP
 from quarantine.models import Cause, Change, Source
-from tests.factories import BEGINNING, make_action, make_change, make_changes, make_staff
+from tests.factories import BEGINNING, make_action, make_change, make_changes, make_ledger, make_staff
 
 pytestmark = pytest.mark.django_db
 ANN, MOD = "@ann:matrix.example", "@mod:matrix.example"
@@ -79,12 +80,13 @@ def test_what_does_not_belong_together_is_not():
     assert shown() == [*range(16, 0, -1)]
 
 
-@pytest.mark.parametrize("jump", [folds.JUMP, 3 * folds.JUMP])
+@pytest.mark.parametrize("jump", [JUMP, 3 * JUMP])
 def test_positions_that_were_never_given_out_are_not_counted(jump):
     seen = BACKFILL | {"seen_at": BEGINNING}
     make_changes(5, **seen)
     make_change(stream_id=jump + 6, **seen)
     make_changes(2, **seen)
+    make_ledger(left_out=jump)
 
     assert said(page(head=jump + 8).lines) == [(1, jump + 8, "backfill", "8")]
 
