@@ -13,14 +13,14 @@ from quarantine.models import Action
 
 PAGE = 500  # actions at once
 NAMES = (
-    "action", "verb", "cause", "target", "category", "reason", "staff", "created_at", "ended_at", "status", "undoes",
+    "action", "verb", "cause", "target", "category", "reason", "staff", "created_at", "ended_at", "status", "undoes", "ruling", "ruled_by",
     *asdict(Outcome()),
 )  # fmt: skip
 
 
 def action_json(action: Action) -> dict[str, Any]:
-    """The action and what came of it; fetch with `select_related("staff", "work")`."""
-    work = action.work
+    """The action and what came of it; fetch as ActionFilter does."""
+    work, ruling = action.work, getattr(action, "ruling", None)
     return {
         "action": action.pk,
         "verb": action.verb,
@@ -33,6 +33,8 @@ def action_json(action: Action) -> dict[str, Any]:
         "ended_at": timestamp(work.ended_at) if work.ended_at else None,
         "status": work.status,
         "undoes": action.undoes_id,
+        "ruling": ruling.kind if ruling else None,
+        "ruled_by": ruling.staff.username if ruling and ruling.staff else None,
         **asdict(Outcome(**work.outcome)),
     }
 

@@ -39,7 +39,7 @@ class ActionFilter(django_filters.FilterSet):
             value = self.form.cleaned_data.get(name)
             if value:
                 actions = actions.filter(**{lookup: value})
-        return actions.select_related("staff", "work").order_by("-pk")
+        return actions.select_related("staff", "work", "ruling__staff").order_by("-pk")
 
     def page(self) -> tuple[list[Action], str | None]:
         """One page, and the query string that leads on from it."""

@@ -160,6 +160,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "dashboard.awaiting.awaiting",
             ],
         },
     },
@@ -265,6 +266,9 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 MEDIA_DOWNLOADS = env_bool("MEDIA_DOWNLOADS", default=False)
 BULK_RELEASE_LIMIT = env_number("BULK_RELEASE_LIMIT", 100)  # media items; beyond it takes a lead
+TWO_PERSON_RULE = env_bool("TWO_PERSON_RULE", default=False)
+TWO_PERSON_LIMIT = env_number("TWO_PERSON_LIMIT", BULK_RELEASE_LIMIT)  # media items; to release more waits for approval
+TWO_PERSON_HOURS = env_number("TWO_PERSON_HOURS", 24, lowest=1)  # until what waits expires
 MEDIA_PREVIEWS = env_bool("MEDIA_PREVIEWS", default=False)
 DEMO_PASSWORD = env("DEMO_PASSWORD", "demo")  # of the demo's accounts; nothing else looks at it
 

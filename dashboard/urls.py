@@ -18,6 +18,7 @@ from dashboard.converters import (
 from dashboard.views import live, machines, system
 from dashboard.views.account import PasswordView, SignInView, account, end_others, end_session, preferences
 from dashboard.views.actions import action_control, action_detail, action_export, action_list, action_new, action_undo
+from dashboard.views.approvals import action_approve, action_decline, action_withdraw
 from dashboard.views.backfill import backfill, pause_run, start_run
 from dashboard.views.consumers import consumer_add, consumer_list, consumer_revoke
 from dashboard.views.exports import export
@@ -59,6 +60,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("actions/new/", action_new, name="action-new"),
     path("actions/<int:number>/", action_detail, name="action-detail"),
     path("actions/<int:number>/undo/", action_undo, name="action-undo"),
+    path("actions/<int:number>/approve/", action_approve, name="action-approve"),
+    path("actions/<int:number>/decline/", action_decline, name="action-decline"),
+    path("actions/<int:number>/withdraw/", action_withdraw, name="action-withdraw"),
     path("actions/<int:number>/<control:control>/", action_control, name="action-control"),
     path("insights/", insights, name="insights"),
     path("reasons/", reasons, name="reasons"),

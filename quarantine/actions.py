@@ -4,7 +4,7 @@ Doing it is `quarantine.performance`.
 """
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -17,9 +17,9 @@ from quarantine.fields import SHA256
 from quarantine.homeserver import feed as stream
 from quarantine.homeserver.media import Media
 from quarantine.locks import only_one
-from quarantine.models import Action, Capability, Category, Fate, Intent, Staff, Verb, Work
+from quarantine.models import Action, Capability, Category, Fate, Intent, Proposal, Staff, Verb, Work
 from quarantine.plans import Item, Plan
-from quarantine.staff import require
+from quarantine.staff import RESERVED, require
 
 REASON_LENGTH = 2_000
 NEEDS_NOTE = {Verb.RELEASE, Verb.UNPROTECT}
@@ -77,7 +77,6 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: s
         msg = gettext("Nothing would change: all of it is so already, protected, or not on this server.")
         raise ActionError(msg)
     asked = [item for item in plan.items if item.fate is not Fate.LEFT]
-    now = datetime.now(UTC)
     with transaction.atomic():
         action = Action.objects.create(
             verb=plan.verb,
@@ -86,18 +85,40 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: s
             category=category,
             reason=reason,
             staff=staff,
-            created_at=now,
+            created_at=datetime.now(UTC),
             undoes=plan.undoes,
             submission=submission,
         )
-        Work.objects.create(action=action, total=len(asked), outcome=asdict(Outcome(asked=len(asked))), updated_at=now)
+        make_work(action, plan, asked=len(asked))
         Intent.objects.bulk_create([to_intent(action, item) for item in asked], batch_size=ROWS_PER_STATEMENT)
     return action
 
 
+def make_work(action: Action, plan: Plan, *, asked: int) -> None:
+    held = needs_second_person(plan)
+    status = Work.Status.HELD if held else Work.Status.WAITING
+    now, outcome = action.created_at, asdict(Outcome(asked=asked))
+    Work.objects.create(action=action, status=status, total=asked, outcome=outcome, updated_at=now)
+    if held:
+        until = now + timedelta(hours=settings.TWO_PERSON_HOURS)
+        Proposal.objects.create(action=action, affected=plan.affected, expires_at=until)
+
+
 def check_allowed(plan: Plan, *, staff: Staff) -> None:
+    """Raise NotAllowedError, or ActionError where a person has to ask."""
     for capability in takes(plan, staff=staff):
         require(staff, capability)
+    if needs_second_person(plan) and staff.username in RESERVED:
+        msg = gettext(
+            "The two-person rule is on, so this takes two people: name the account that asks for it (--staff NAME)."
+        )
+        raise ActionError(msg)
+
+
+def needs_second_person(plan: Plan) -> bool:
+    """Whether it will wait for approval. One's own undone is no exception here."""
+    large = plan.verb is Verb.RELEASE and plan.affected > settings.TWO_PERSON_LIMIT
+    return bool(settings.TWO_PERSON_RULE) and (plan.whole_server or large)
 
 
 def takes(plan: Plan, *, staff: Staff) -> list[Capability]:
@@ -122,10 +143,15 @@ def check_reason(verb: Verb, *, category: str, reason: str) -> str:
         offered = ", ".join(Category.objects.filter(retired=False).values_list("slug", flat=True))
         msg = gettext("Choose a category of reason. There are: {offered}.").format(offered=offered)
         raise ReasonError(msg)
-    note = UNSTORABLE.sub("\ufffd", reason).strip()
+    note = clean_note(reason)
     if not note and verb in NEEDS_NOTE:
         msg = gettext("Say why: whoever looks at this later should know the reason.")
         raise ReasonError(msg)
+    return note
+
+
+def clean_note(text: str) -> str:
+    note = UNSTORABLE.sub("\ufffd", text).strip()
     if len(note) > REASON_LENGTH:
         msg = gettext("The note is too long: at most {number} characters.").format(number=intcomma(REASON_LENGTH))
         raise ReasonError(msg)

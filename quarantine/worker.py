@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.utils.translation import override
 
 from quarantine.actions import close, lock_of
+from quarantine.approvals import expire_late
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError, UnavailableError
 from quarantine.homeserver.media import HomeserverAwayError
@@ -87,6 +88,7 @@ class Worker:
         if time.monotonic() < self.not_before or (self.thread and self.thread.is_alive()):
             return
         self.not_before = time.monotonic() + LOOK_EVERY
+        expire_late()
         actions = due()
         if actions:
             self.thread = threading.Thread(target=self.run, args=[actions], name="actions")

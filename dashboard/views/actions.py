@@ -27,10 +27,11 @@ from dashboard.views.exports import ExportOpening, problem
 from quarantine import actions
 from quarantine.actions import ActionError, Outcome
 from quarantine.aims import AimError
+from quarantine.approvals import plan_again
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import HomeserverAwayError
-from quarantine.models import Action, Capability, Category, Cause, Change, Fate, Return, Verb, Work
+from quarantine.models import Action, Capability, Category, Cause, Change, Fate, Return, Ruling, Verb, Work
 from quarantine.plans import INVERSE, Plan, PlanError, plan, plan_undo
 from quarantine.staff import require
 from quarantine.worker import perform_if_small
@@ -39,6 +40,7 @@ SHOWN = 100  # media items of a plan or an action that are listed
 LEFT_OUT = (Fate.ALREADY, Fate.PROTECTED, Fate.ABSENT, Fate.LEFT, Fate.FAILED)
 SUBMISSION = 64  # characters
 SWAPS = {"progress": "progress-update"}
+WITH = ("work", "staff", "undoes", "proposal", "ruling__staff")
 CONTROLS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}
 
 
@@ -81,13 +83,10 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
             return redirect("action-detail", decided(request, shown).pk)
         except ActionError as error:
             said = str(error)
-    context = {
+    context = plan_context(shown) | {
         "submission": secrets.token_urlsafe(),
-        "plan": shown,
-        "left_out": [(fate, label_of(fate), len(shown.of_fate(fate))) for fate in LEFT_OUT if shown.of_fate(fate)],
         "hidden": hidden,
-        "listed": shown.items[:SHOWN],
-        "unlisted": max(0, len(shown.items) - SHOWN),
+        "held": actions.needs_second_person(shown),
         "categories": Category.objects.filter(retired=False),
         "problem": said,
         "forbidden": [
@@ -99,6 +98,16 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
     }
     status = HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK
     return render_page(request, "dashboard/action_plan.html", context, status=status)
+
+
+def plan_context(shown: Plan) -> dict[str, Any]:
+    """What the partials of a plan's page need; an action that waits for approval shows them too."""
+    return {
+        "plan": shown,
+        "left_out": [(fate, label_of(fate), len(shown.of_fate(fate))) for fate in LEFT_OUT if shown.of_fate(fate)],
+        "listed": shown.items[:SHOWN],
+        "unlisted": max(0, len(shown.items) - SHOWN),
+    }
 
 
 def label_of(fate: Fate) -> str:
@@ -161,6 +170,10 @@ class Told:
         return self.work.status in {Work.Status.WAITING, Work.Status.RUNNING}
 
     @property
+    def ruling(self) -> Ruling | None:
+        return getattr(self.action, "ruling", None)
+
+    @property
     def outcome(self) -> Outcome:
         return Outcome(**self.work.outcome)
 
@@ -215,11 +228,16 @@ def choices_of(filters: ActionFilter) -> dict[str, tuple[str, list[tuple[str, An
 
 @require_safe
 def action_detail(request: StaffRequest, number: int) -> HttpResponse:
-    """Everything one action touched."""
-    action = get_object_or_404(Action.objects.select_related("work", "staff", "undoes"), pk=number)
+    return detail(request, get_object_or_404(Action.objects.select_related(*WITH), pk=number))
+
+
+def detail(request: StaffRequest, action: Action, *, problem: str = "", status: int = HTTPStatus.OK) -> HttpResponse:
+    """Everything one action touched; `problem` is why it could not be ruled on."""
     other = action.intents.exclude(fate__in=[Fate.CHANGED, Fate.PENDING]).order_by("pk")
     context = {
         "told": Told(action, action.work.is_silent(datetime.now(UTC))),
+        "problem": problem,
+        "note": request.POST.get("note", ""),
         "action": action,
         "category": Category.objects.filter(slug=action.category).first(),
         "changes": Change.objects.filter(action=action).order_by("-stream_id")[:SHOWN],
@@ -228,7 +246,25 @@ def action_detail(request: StaffRequest, number: int) -> HttpResponse:
         "may_act": request.user.may(Capability.ACT),
         "shown": SHOWN,
     }
-    return render_page(request, "dashboard/action_detail.html", context, swaps=SWAPS)
+    if action.work.status == Work.Status.HELD:
+        context |= held_context(request, action)
+    return render_page(request, "dashboard/action_detail.html", context, swaps=SWAPS, status=status)
+
+
+def held_context(request: StaffRequest, action: Action) -> dict[str, Any]:
+    """Who looks may see the plan as it is now, as far as they could have planned it."""
+    mine = action.staff_id == request.user.pk
+    context = {
+        "late": action.proposal.is_late(datetime.now(UTC)),
+        "mine": mine,
+        "may_rule": request.user.may(Capability.APPROVE) and not mine,
+    }
+    if not request.user.may(Capability.ACT):
+        return context
+    try:
+        return context | plan_context(plan_again(action, homeserver=gateway()))
+    except (PlanError, HomeserverError, HomeserverAwayError) as error:
+        return context | {"unplanned": str(error)}
 
 
 @require_POST

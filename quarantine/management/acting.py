@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError, connections
@@ -28,6 +28,7 @@ from quarantine.staff import NotAllowedError, StaffError, account_of_terminal, f
 from quarantine.worker import REST, UNDER_WAY, attempt
 
 INTERRUPTED = 130
+HELD = 3  # exit code: it waits for approval
 RETRY_EVERY = 2.0  # seconds, while the homeserver is away
 REPORT_EVERY = 0.5
 LONG = 1_000  # names; to look these up takes a second
@@ -75,6 +76,8 @@ class ActingCommand(BaseCommand):
             raise CommandError(f"A database can't be read: {reason}. Nothing was done.") from error
         if action is None:
             return
+        if action.work.status == Work.Status.HELD:
+            self.tell_held(action, options)
         try:
             self.perform(action, options)
         except (DatabaseError, InterfaceError) as error:
@@ -97,6 +100,8 @@ class ActingCommand(BaseCommand):
             self.finish(options, {"dry_run": True, "asked": len(shown.items), "would_change": shown.affected})
             return None
         actions.check_allowed(shown, staff=staff)
+        if actions.needs_second_person(shown):
+            self.stdout.write("The two-person rule is on: it will wait until somebody else approves it.")
         if shown.affected:
             self.confirm(shown, options)
         return actions.start(shown, staff=staff, category=options["category"], reason=options["reason"])
@@ -134,6 +139,15 @@ class ActingCommand(BaseCommand):
         if answer.strip().lower() not in {"y", "yes"}:
             self.stdout.write("Nothing was done.")
             raise SystemExit(1)
+
+    def tell_held(self, action: Action, options: dict[str, Any]) -> NoReturn:
+        self.finish(options, {"action": action.pk, "status": Work.Status.HELD, "done": 0})
+        until = action.proposal.expires_at
+        msg = (
+            f"Nothing was done yet: a second person, a lead or an admin, has to approve it at /actions/{action.pk}/ "
+            f"before {until:%Y-%m-%d %H:%M} UTC."
+        )
+        raise CommandError(msg, returncode=HELD)
 
     def perform(self, action: Action, options: dict[str, Any]) -> None:
         """Until it is over, in this process; a homeserver that is away is waited for."""

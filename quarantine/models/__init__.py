@@ -3,6 +3,7 @@
 from quarantine.models.access import Capability, Role
 from quarantine.models.actions import Action, Category, Fate, Intent, Return, Verb, Work
 from quarantine.models.append_only import AppendOnlyError
+from quarantine.models.approvals import Proposal, Ruling
 from quarantine.models.desk import VIEW_NAME_LENGTH, SavedView
 from quarantine.models.ledger import (
     FILE_NAME_LENGTH,
@@ -39,10 +40,12 @@ __all__ = [
     "Leg",
     "MediaItem",
     "OpenHole",
+    "Proposal",
     "Return",
     "Reveal",
     "Role",
     "RolledUp",
+    "Ruling",
     "Run",
     "RunQuerySet",
     "SavedView",

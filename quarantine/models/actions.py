@@ -87,6 +87,7 @@ class Work(models.Model):
     SILENCE = timedelta(minutes=2)  # of a process that lives; and no call takes the homeserver longer
 
     class Status(models.TextChoices):
+        HELD = "held", gettext_lazy("Waiting for approval")  # by a second person; nobody takes it up
         WAITING = "waiting", gettext_lazy("Waiting to start")  # for the process that follows
         RUNNING = "running", gettext_lazy("Running")
         PAUSED = "paused", gettext_lazy("Paused")

@@ -40,7 +40,10 @@ FIRST_RUN |= {"first-run-backfill": "/backfill/", "first-run-consumers": "/consu
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     prepare()
-    with running_server(process_environ({"MEDIA_PREVIEWS": "on"})) as server, running_chromium() as browser:
+    with (
+        running_server(process_environ({"MEDIA_PREVIEWS": "on", "TWO_PERSON_RULE": "on"})) as server,
+        running_chromium() as browser,
+    ):
         camera = Camera(browser, server, folder)
         camera.take({"login": "/login/"}, Client())
         newcomer = signed_in(make_staff("newcomer", role=Role.ADMIN))

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from quarantine import consumers, saved_views
-from quarantine.models import Action, Leg, Role, Run, Scope, Staff, State, Verb, Work
+from quarantine.models import Action, Intent, Leg, Proposal, Role, Run, Scope, Staff, State, Verb, Work
 from tests.dashboard.sitemap import addresses
 from tests.factories import (
     make_action,
@@ -65,12 +65,21 @@ def make_showcase() -> Staff:
 def make_work(admin: Staff) -> None:
     """Actions in each state of their work."""
     for number, status in enumerate(Work.Status):
-        action = make_action(verb=Verb.RELEASE, staff=admin, target=f"mxc://{settings.HOMESERVER_NAME}/abc", reason="x")
+        staff = make_staff("lena", role=Role.LEAD) if status == Work.Status.HELD else admin
+        action = make_action(verb=Verb.RELEASE, staff=staff, target=f"mxc://{settings.HOMESERVER_NAME}/abc", reason="x")
         sentence = "The homeserver can't be reached. " * 4 if status in {"stopped", "waiting"} else ""
         Work.objects.filter(action=action).update(
             status=status, total=1000, done=100 * number, message=sentence, started_at=timezone.now(), ended_at=None
         )
+        if status == Work.Status.HELD:
+            hold(action)
     assert Action.objects.count() > 1
+
+
+def hold(action: Action) -> None:
+    """Have it wait for a second person's approval, until tomorrow."""
+    Proposal.objects.create(action=action, affected=3, expires_at=timezone.now() + timedelta(days=1))
+    Intent.objects.create(action=action, origin=settings.HOMESERVER_NAME, media_id="abc", sha256=HASH)
 
 
 def make_runs(now) -> None:
@@ -86,7 +95,8 @@ def every_page(client) -> dict[str, str]:
     number = Action.objects.order_by("pk").values_list("pk", flat=True).first()  # counting goes on from test to test
     known = (address.replace("/1/", f"/{number}/") for address in addresses())
     found = [address for address in known if is_page(client.get(address))]
-    return {name_of(address): address for address in found} | STATES
+    held = Proposal.objects.values_list("pk", flat=True).first()
+    return {name_of(address): address for address in found} | STATES | {"action-held": f"/actions/{held}/"}
 
 
 def is_page(response) -> bool:

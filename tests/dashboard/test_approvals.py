@@ -1,0 +1,152 @@
+"""The pages of the two-person rule, and the terminal's word on it."""
+
+import json
+
+import pytest
+from django.conf import settings as configured
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from quarantine import ledger
+from quarantine.homeserver.media import HomeserverAwayError
+from quarantine.homeserver.sample import File, SampleHomeserver
+from quarantine.models import Action, Role, Ruling, Work
+from quarantine.mxc import Mxc
+from tests.factories import make_categories, make_staff
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ASKED = {"verb": "quarantine", "origin": "spam.example", "category": "spam", "reason": "a flood"}
+
+
+@pytest.fixture
+def home(transactional_db, settings):
+    settings.TWO_PERSON_RULE = True
+    ledger.bind()
+    make_categories()
+    home = SampleHomeserver(user_id=f"@ann:{configured.HOMESERVER_NAME}")
+    home.cache_remote(File(sha256="a" * 64), mxc=Mxc("spam.example", "a"))
+    return home
+
+
+@pytest.fixture
+def people(home):
+    return {name: make_staff(name, role=role) for name, role in
+            {"lena": Role.LEAD, "root": Role.ADMIN, "mod": Role.MODERATOR, "vi": Role.VIEWER, "ada": Role.AUDITOR}.items()}  # fmt: skip
+
+
+def as_(person):
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+@pytest.fixture
+def held(people):
+    """Asked for by lena, through the pages."""
+    lena = as_(people["lena"])
+    page = lena.get("/actions/new/", ASKED)
+    assert "It waits until somebody else" in page.text
+    answer = lena.post("/actions/new/", ASKED | {"digest": page.context["plan"].digest})
+    return answer["Location"]
+
+
+def quarantined(home):
+    return home.media(Mxc("spam.example", "a")).quarantined_by is not None
+
+
+def test_the_second_person_sees_the_plan_approves_and_it_is_done(home, people, held):
+    root = as_(people["root"])
+    counted = '<a class="nav-count" href="/actions/?status=held" aria-label="1 action waits for your approval">1</a>'
+    assert counted in root.get("/").text
+    assert "nav-count" not in as_(people["lena"]).get("/").text
+    page = root.get(held)
+    assert "lena asked for this" in page.text
+    assert "mxc://spam.example/a" in page.text
+    assert not quarantined(home)
+
+    done = root.post(f"{held}approve/", {"digest": page.context["plan"].digest, "note": "<b>yes</b>"}, follow=True)
+
+    assert "Approved by root" in done.text
+    assert "&lt;b&gt;yes&lt;/b&gt;" in done.text
+    assert "Asked 1 · changed 1" in done.text
+    assert quarantined(home)
+    assert "approved by root" in root.get("/actions/").text
+    assert "nav-count" not in root.get("/").text
+    told = json.loads(root.get("/actions.json").getvalue())["actions"]
+    assert [(one["staff"], one["ruling"], one["ruled_by"]) for one in told] == [("lena", "approved", "root")]
+
+
+def test_what_was_not_seen_is_not_approved_and_a_decline_needs_a_note(home, people, held):
+    root = as_(people["root"])
+
+    for address, data, sentence in [
+        ("approve", {"digest": "x"}, "This is no longer what you saw"),
+        ("decline", {"note": ""}, "Say why"),
+        ("withdraw", {}, "Only who asked for it"),
+        ("approve", {"digest": "x", "note": "n" * 2_001}, "The note is too long"),
+    ]:
+        answer = root.post(f"{held}{address}/", data)
+        assert (answer.status_code, sentence in answer.text) == (409, True)
+        assert 'name="digest"' in answer.text  # to look again and decide
+    assert not Ruling.objects.exists()
+    root.post(f"{held}decline/", {"note": "wrong server"})
+
+    page = as_(people["lena"]).get(held)
+    assert "Declined by root" in page.text
+    assert "wrong server" in page.text
+    late = root.post(f"{held}approve/", {"digest": "x"})
+    assert (late.status_code, quarantined(home)) == (409, False)
+
+
+def test_who_asked_is_offered_to_withdraw_and_others_nothing(home, people, held):
+    pages = {name: as_(person).get(held).text for name, person in people.items()}
+
+    offered = {name: [word for word in ("approve", "decline", "withdraw") if f"{held}{word}/" in page] for name, page in pages.items()}  # fmt: skip
+    assert offered == {"lena": ["withdraw"], "root": ["approve", "decline"], "mod": [], "vi": [], "ada": []}
+    assert not [name for name, page in pages.items() if "/cancel/" in page or "/pause/" in page]
+    own = as_(people["lena"]).post(f"{held}approve/", {"digest": "x"})
+    assert (own.status_code, "somebody else has to look at it" in own.text) == (409, True)
+    as_(people["lena"]).post(f"{held}withdraw/")
+    assert "Withdrawn by lena" in as_(people["vi"]).get(held).text
+    assert (Work.objects.get().status, quarantined(home)) == ("cancelled", False)
+
+
+def test_while_the_homeserver_is_away_it_can_be_declined_alone(home, people, held, monkeypatch):
+    def away(*_, **__):
+        raise HomeserverAwayError("gone")
+
+    monkeypatch.setattr("dashboard.views.actions.plan_again", away)
+    monkeypatch.setattr("quarantine.approvals.plan_again", away)
+    root = as_(people["root"])
+
+    page = root.get(held)
+    assert (page.status_code, f"{held}approve/" in page.text, f"{held}decline/" in page.text) == (200, False, True)
+    assert root.post(f"{held}approve/", {"digest": "x"}).status_code == 503
+    assert root.post(f"{held}decline/", {"note": "later"}).status_code == 302
+
+
+def test_what_has_expired_says_so(home, people, held, settings):
+    settings.TWO_PERSON_HOURS = -1
+    lena, root = as_(people["lena"]), as_(people["root"])
+    page = lena.get("/actions/new/", ASKED)
+    late = lena.post("/actions/new/", ASKED | {"digest": page.context["plan"].digest})["Location"]
+
+    assert "Nobody approved it in time" in root.get(late).text
+    assert 'name="digest"' not in root.get(late).text
+    assert root.post(f"{late}approve/", {"digest": "x"}).status_code == 409
+    assert "Nobody approved it in time" in root.get(late).text
+
+
+def test_a_terminal_records_it_and_says_where_it_waits(home, people, capsys):
+    refused = "name the account that asks"
+    with pytest.raises(CommandError, match=refused) as nobody:
+        call_command("quarantine", "--origin", "spam.example", "--yes")
+    assert (nobody.value.returncode, Action.objects.count()) == (1, 0)
+
+    with pytest.raises(CommandError, match="has to approve it at /actions/") as waits:
+        call_command("quarantine", "--origin", "spam.example", "--yes", "--json", "--staff", "lena")
+
+    action = Action.objects.get()
+    assert waits.value.returncode == 3
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"action": action.pk, "status": "held", "done": 0}
+    assert (action.staff.username, action.work.status, quarantined(home)) == ("lena", "held", False)
