@@ -2,7 +2,7 @@
 
 from allauth.account.views import logout
 from django.urls import URLPattern, URLResolver, path, register_converter
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard import errors
 from dashboard.changes_api import quarantine_changes
@@ -31,6 +31,8 @@ from dashboard.views.reasons import reason_add, reason_change, reasons, requaran
 from dashboard.views.saved_views import saved_views, view_add, view_change, view_delete
 from dashboard.views.theme import theme
 from dashboard.views.timeline import timeline
+
+as_forms = require_http_methods(["GET", "HEAD", "POST"])  # Django's form views take a PUT for a POST
 
 handler400 = errors.bad_request
 handler403 = errors.not_allowed
@@ -86,10 +88,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", system.healthz),
     path("readyz", system.readyz),
     path("metrics", system.metrics),
-    path("login/", SignInView.as_view(), name="account_login"),
+    path("login/", as_forms(SignInView.as_view()), name="account_login"),
     path("logout/", require_POST(logout), name="account_logout"),
     path("account/", account, name="account"),
-    path("account/password/", PasswordView.as_view(), name="account_change_password"),
+    path("account/password/", as_forms(PasswordView.as_view()), name="account_change_password"),
     path("account/preferences/", preferences, name="preferences"),
     path("account/sessions/end-others/", end_others, name="session-end-others"),
     path("account/sessions/<int:number>/end/", end_session, name="session-end"),
