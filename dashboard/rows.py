@@ -19,7 +19,8 @@ from quarantine.models import Cause, Change, Source, State
 
 TEMPLATE = "dashboard/_row.html"
 SYSTEM = "system"  # Synapse's name for itself, when a hash it knows comes back
-CONTENT = tuple(field.attname for field in Change._meta.concrete_fields if field.attname != "digest")
+SEAL = {"salts", "digest", "chain"}
+CONTENT = tuple(field.attname for field in Change._meta.concrete_fields if field.attname not in SEAL)
 LOOKS = 6  # abstract thumbnails
 
 

@@ -9,6 +9,7 @@ Everything slow happens before it.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import batched
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from quarantine.entries import Entry, clean
 from quarantine.fold import Batch, LedgerError, milliseconds, take
 from quarantine.models import Change, Intent, Ledger, MediaItem
 from quarantine.mxc import Mxc, Named
+from quarantine.sealing import chain_changes, draft, seal_changes
 
 LOCK = 0x51_7A_12_A7_E0_01  # any number nobody else uses in this database
 CHANNEL = "ledger"
@@ -35,6 +37,8 @@ GATE_FIELDS = (  # feed_read_at is not among them: the follower sets it without 
     "feed_generation",
     "feed_position",
     "review_due",
+    "chain",
+    "chain_from",
 )
 UNBOUND = "The ledger is not bound to a homeserver yet. Run: manage.py prepare"
 
@@ -113,6 +117,7 @@ def append(entries: Sequence[Entry], *, cursor: Cursor | None = None) -> Appende
     transaction, so a crash anywhere neither loses a row nor records one twice.
     """
     safe = [clean(entry) for entry in entries]
+    drafts = draft(safe, home=settings.HOMESERVER_NAME)
     with transaction.atomic():
         lock()
         ledger = current()
@@ -120,7 +125,8 @@ def append(entries: Sequence[Entry], *, cursor: Cursor | None = None) -> Appende
         for entry in safe:
             take(batch, entry)
         if batch.changes:
-            write(batch.changes, insert)
+            seal_changes(batch.changes, drafts)
+            write(batch.changes, partial(insert_chained, ledger))
             ledger.last_seen_at = batch.changes[-1].seen_at
             notify(ledger.head)
         write([batch.items[mxc] for mxc in batch.touched], save_items)
@@ -268,6 +274,14 @@ def blank(row: Change | MediaItem) -> None:
         row.media_type = row.media_class = row.upload_name = row.changed_by = ""
         row.media_length = row.not_before = None
         row.cut = True
+        row.digest = None  # it is sealed anew
+
+
+def insert_chained(ledger: Ledger, changes: list[Change]) -> None:
+    """Insert the next changes; the chain moves on if that succeeds."""
+    end = chain_changes(changes, ledger)
+    insert(changes)
+    ledger.chain, ledger.chain_from = end, ledger.chain_from or changes[0].stream_id
 
 
 def save_items(items: list[MediaItem]) -> None:

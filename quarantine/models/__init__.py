@@ -4,6 +4,7 @@ from quarantine.models.access import Capability, Role
 from quarantine.models.actions import Action, Category, Fate, Intent, Return, Verb, Work
 from quarantine.models.append_only import AppendOnlyError
 from quarantine.models.approvals import Proposal, Ruling
+from quarantine.models.chained import Chain, Chained
 from quarantine.models.desk import VIEW_NAME_LENGTH, SavedView
 from quarantine.models.ledger import (
     FILE_NAME_LENGTH,
@@ -31,6 +32,8 @@ __all__ = [
     "Capability",
     "Category",
     "Cause",
+    "Chain",
+    "Chained",
     "Change",
     "ChangeQuerySet",
     "Consumer",

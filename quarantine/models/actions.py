@@ -7,7 +7,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext, gettext_lazy, gettext_noop, pgettext_lazy
 
 from quarantine.fields import Sha256Field
-from quarantine.models.append_only import AppendOnly, AppendOnlyQuerySet
+from quarantine.models.chained import Chained, ChainedQuerySet
 from quarantine.models.ledger import NAME_LENGTH, Cause, Staff
 from quarantine.mxc import Mxc
 
@@ -56,7 +56,7 @@ class Category(models.Model):
         return {category.slug: category.words for category in cls.objects.all()}
 
 
-class Action(AppendOnly):
+class Action(Chained):
     """Something staff asked for here: verb, target, reason. Append-only: what came of it is its Work's."""
 
     verb = models.CharField(max_length=16, choices=Verb)
@@ -69,7 +69,10 @@ class Action(AppendOnly):
     undoes = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="undone_by")
     submission = models.CharField(max_length=64, null=True, unique=True)  # of its form: sent twice, it is done once
 
-    objects = AppendOnlyQuerySet["Action"].as_manager()
+    PLAIN = ("verb", "cause", "category", "staff_id", "created_at", "undoes_id")
+    PERSONAL = ("target", "reason")
+
+    objects = ChainedQuerySet["Action"].as_manager()
 
     class Meta:
         indexes = [

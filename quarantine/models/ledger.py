@@ -95,6 +95,8 @@ class Ledger(models.Model):
     feed_read_at = models.DateTimeField(null=True)  # when the feed was last read to its end, nothing held back
     review_due = models.BooleanField(default=False)  # the homeserver was restored: what we hold must be compared
     requarantine = models.BooleanField(default=False)  # what is back (Return) is quarantined without asking
+    chain = models.BinaryField(max_length=32, null=True)  # of the newest sealed change (see quarantine.seals)
+    chain_from = models.BigIntegerField(null=True)  # the first sealed position; null: none yet
 
     @property
     def changes(self) -> int:
@@ -168,7 +170,16 @@ class Change(models.Model):
     uploader = models.CharField(max_length=NAME_LENGTH, blank=True)  # empty for remote media: Synapse keeps none
     sha256 = Sha256Field(null=True)
     cut = models.BooleanField(default=False)  # a text was too long or held what no database stores
-    digest = models.BinaryField(max_length=32, null=True)  # of the row's content
+    # What shows that the row is as it was recorded (quarantine.seals); null where that was before there were seals.
+    salts = models.BinaryField(null=True)
+    digest = models.BinaryField(max_length=32, null=True)  # of PLAIN and PERSONAL
+    chain = models.BinaryField(max_length=32, null=True)  # of the row before, position, seen_at and digest
+
+    PLAIN = (
+        "origin", "media_id", "local", "quarantined", "deleted", "not_before", "source", "cause", "action_id",
+        "feed_generation", "feed_id", "media_type", "media_class", "media_length", "sha256", "cut",
+    )  # fmt: skip
+    PERSONAL = ("changed_by", "upload_name", "uploader")
 
     objects = ChangeQuerySet.as_manager()
 

@@ -3,12 +3,12 @@
 from django.db import models
 from django.db.models import F
 
-from quarantine.models.append_only import AppendOnly, AppendOnlyQuerySet
+from quarantine.models.chained import Chained, ChainedQuerySet
 from quarantine.models.ledger import NAME_LENGTH, Staff
 from quarantine.mxc import Mxc
 
 
-class Reveal(AppendOnly):
+class Reveal(Chained):
     """The bytes of a file were sent to somebody who asked to see it. Append-only."""
 
     staff = models.ForeignKey(Staff, on_delete=models.PROTECT, related_name="reveals")
@@ -16,7 +16,9 @@ class Reveal(AppendOnly):
     media_id = models.CharField(max_length=NAME_LENGTH)
     revealed_at = models.DateTimeField()
 
-    objects = AppendOnlyQuerySet["Reveal"].as_manager()
+    PLAIN = ("staff_id", "origin", "media_id", "revealed_at")
+
+    objects = ChainedQuerySet["Reveal"].as_manager()
 
     class Meta:
         indexes = [models.Index("media_id", "origin", F("id").desc(), name="reveal_media")]

@@ -4,16 +4,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import batched
+from operator import itemgetter
 from typing import Any
 
 from django.core.management.color import no_style
 from django.db import connection
 
-from quarantine import bulk, ledger
+from quarantine import bulk, ledger, seals
 from quarantine.fold import milliseconds
-from quarantine.models import Action, Change, Ledger, MediaItem, Staff, State, Work
+from quarantine.models import Action, Chain, Change, Ledger, MediaItem, Staff, State, Work
 from quarantine.sample.items import Item
 from quarantine.sample.stage import Deed, Incident
+from quarantine.sealing import FIELDS as SEALED
+from quarantine.sealing import NAME, link, seal
 
 FIRST_POSITION = 2  # of Synapse's stream
 ITEMS_AT_ONCE = 10_000
@@ -25,6 +28,10 @@ CHANGE_FIELDS = (
 ACTION_FIELDS = (
     "id", "verb", "cause", "target", "category", "reason", "staff_id", "created_at", "undoes_id",
 )  # fmt: skip
+SEAL_FIELDS = ("salts", "digest", "chain")
+content_of_change = itemgetter(*map(CHANGE_FIELDS.index, SEALED))
+plain_of_action = itemgetter(*map(ACTION_FIELDS.index, Action.PLAIN))
+personal_of_action = itemgetter(*map(ACTION_FIELDS.index, Action.PERSONAL))
 WORK_FIELDS = (
     "action_id", "status", "wish", "message", "total", "done", "outcome", "started_at", "updated_at", "ended_at",
 )  # fmt: skip
@@ -61,8 +68,18 @@ class History:
         """Write what staff did, then the changes that refer to it; give the feed's rows their ids."""
         numbered = [self.number(incident) for incident in incidents]
         self.write_actions(incidents)
-        bulk.load(Change, CHANGE_FIELDS, (row for one in numbered for row in self.change_rows(one)), using="default")
+        rows = self.sealed(row for one in numbered for row in self.change_rows(one))
+        bulk.load(Change, CHANGE_FIELDS + SEAL_FIELDS, rows, using="default")
         return numbered
+
+    def sealed(self, rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        """Rows of changes with their seals."""
+        held = self.held
+        for row in rows:
+            made = seal(content_of_change(row))
+            held.chain = link(bytes(held.chain or seals.genesis(NAME)), row[0], row[6], made.digest)
+            held.chain_from = held.chain_from or row[0]
+            yield (*row, made.salts, made.digest, held.chain)
 
     def number(self, incident: Incident) -> Numbered:
         one = Numbered(incident, self.next_id)
@@ -75,7 +92,10 @@ class History:
         done = [(incident, incident.deed) for incident in incidents if incident.deed is not None]
         for number, (_, deed) in enumerate(done, self.actions + 1):
             deed.pk = number
-        bulk.load(Action, ACTION_FIELDS, (action_row(*each, self.people) for each in done), using="default")
+        chain = Chain.held(Action._meta.db_table)
+        rows = (sealed_action(action_row(*each, self.people), chain) for each in done)
+        bulk.load(Action, ACTION_FIELDS + SEAL_FIELDS, rows, using="default")
+        chain.save()
         bulk.load(Work, WORK_FIELDS, (work_row(*each) for each in done), using="default")
         self.actions += len(done)
 
@@ -124,6 +144,12 @@ def action_row(incident: Incident, deed: Deed, people: dict[str, Staff]) -> tupl
         deed.pk, deed.verb, deed.cause, deed.target, deed.category, deed.reason, people[deed.staff].pk,
         incident.not_before or incident.moment, deed.undoes.pk if deed.undoes else None,
     )  # fmt: skip
+
+
+def sealed_action(row: tuple[Any, ...], chain: Chain) -> tuple[Any, ...]:
+    made = seals.seal(plain_of_action(row), personal_of_action(row))
+    chain.position, chain.value = row[0], seals.link(bytes(chain.value), row[0], digest=made.digest)
+    return (*row, made.salts, made.digest, chain.value)
 
 
 def work_row(incident: Incident, deed: Deed) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from django.db import connection, connections, transaction
 
-from quarantine import feed
+from quarantine import feed, verification
 from quarantine.entries import Entry
 from quarantine.homeserver.feed import Reader
 from quarantine.models import Change, Ledger, MediaItem, Source, State
@@ -30,12 +30,14 @@ def rows(*fields):
 
 
 def assert_sound():
-    """No gap, no duplicate, no step back in time; MediaItem and the counters are the fold of the changes."""
+    """No gap, no duplicate, no step back in time; the chain fits; MediaItem and the counters are the fold of the changes."""
     held = Ledger.objects.get()
     changes = list(Change.objects.order_by("stream_id"))
     assert [change.stream_id for change in changes] == list(range(1, held.head + 1))
     assert all(one.seen_at <= other.seen_at for one, other in pairwise(changes))
     assert held.last_seen_at == (changes[-1].seen_at if changes else None)
+    checked = verification.check(verification.tables()[0])
+    assert (checked.fault, checked.rows, checked.unsealed) == (None, len(changes), 0)
     assert states_held() == fold(changes)
     assert (held.quarantined_local, held.quarantined_remote) == (quarantined(local=True), quarantined(local=False))
 
