@@ -41,6 +41,13 @@ def env_bool(name: str, *, default: bool) -> bool:
     return YES_AND_NO[value]
 
 
+def env_choice(name: str, default: str, *, choices: tuple[str, ...]) -> str:
+    value = env(name, default).lower()
+    if value not in choices:
+        raise refused(name, f"is {value!r}; it must be one of {', '.join(choices)}.")
+    return value
+
+
 def env_number(name: str, default: int, *, lowest: int = 0) -> int:
     value = env(name, str(default))
     if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) >= lowest):

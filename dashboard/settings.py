@@ -15,6 +15,7 @@ from django.utils.csp import CSP
 from dashboard.environment import (
     env,
     env_bool,
+    env_choice,
     env_database,
     env_folder,
     env_homeserver_url,
@@ -265,6 +266,8 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 MEDIA_DOWNLOADS = env_bool("MEDIA_DOWNLOADS", default=False)
+# How much of the address of whoever signs in the access record keeps.
+ACCESS_RECORD_ADDRESSES = env_choice("ACCESS_RECORD_ADDRESSES", "network", choices=("full", "network", "none"))
 BULK_RELEASE_LIMIT = env_number("BULK_RELEASE_LIMIT", 100)  # media items; beyond it takes a lead
 TWO_PERSON_RULE = env_bool("TWO_PERSON_RULE", default=False)
 TWO_PERSON_LIMIT = env_number("TWO_PERSON_LIMIT", BULK_RELEASE_LIMIT)  # media items; to release more waits for approval

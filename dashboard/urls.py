@@ -16,6 +16,7 @@ from dashboard.converters import (
     RunKindConverter,
 )
 from dashboard.views import live, machines, system
+from dashboard.views.access_record import access_record, access_record_export
 from dashboard.views.account import PasswordView, SignInView, account, end_others, end_session, preferences
 from dashboard.views.actions import action_control, action_detail, action_export, action_list, action_new, action_undo
 from dashboard.views.approvals import action_approve, action_decline, action_withdraw
@@ -77,6 +78,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("consumers/", consumer_list, name="consumer-list"),
     path("consumers/add/", consumer_add, name="consumer-add"),
     path("consumers/<int:number>/revoke/", consumer_revoke, name="consumer-revoke"),
+    path("record/", access_record, name="access-record"),
+    path("record.<export_form:form>", access_record_export, name="access-record-export"),
     path("theme/", theme, name="theme"),
     path("language/", language, name="language"),
     path("changes/live", live.live),

@@ -15,8 +15,9 @@ from django.db.models import Case, F, When
 from django.utils.translation import gettext
 
 from quarantine import ledger
+from quarantine.access_record import record as record_access
 from quarantine.fold import LedgerError
-from quarantine.models import Capability, Consumer, Ledger, Scope, Staff
+from quarantine.models import Access, Capability, Consumer, Ledger, Scope, Staff
 from quarantine.staff import require
 from quarantine.statements import fetch_row
 
@@ -94,6 +95,8 @@ def create(name: str, *, scopes: Collection[str], days: int | None = None, staff
     try:
         with transaction.atomic():
             consumer.save(force_insert=True)
+            told = {"scopes": consumer.scopes, "expires_at": consumer.expires_at}
+            record_access(Access.TOKEN_CREATED, by=staff, target=name, **told)
     except IntegrityError as error:
         msg = gettext("There is a consumer named {name} already, perhaps a revoked one. Choose another name.")
         msg = msg.format(name=name)
@@ -134,7 +137,9 @@ def revoke(name: str, *, staff: Staff | None = None) -> None:
     if "\0" in name or not Consumer.objects.filter(name=name).exists():
         msg = f"There is no consumer named {name}. See: manage.py token list"
         raise ConsumerError(msg)
-    Consumer.objects.filter(name=name, revoked_at=None).update(revoked_at=datetime.now(UTC))
+    with transaction.atomic():
+        if Consumer.objects.filter(name=name, revoked_at=None).update(revoked_at=datetime.now(UTC)):
+            record_access(Access.TOKEN_REVOKED, by=staff, target=name)
 
 
 def authenticate(token: str, *, scopes: Collection[Scope]) -> Caller:

@@ -10,12 +10,14 @@ from dataclasses import replace
 from itertools import chain
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from quarantine.access_record import record
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import Download
-from quarantine.models import NAME_LENGTH, Capability, Reveal, Staff
+from quarantine.models import NAME_LENGTH, Access, Capability, Reveal, Staff
 from quarantine.mxc import Mxc
 from quarantine.staff import NotAllowedError, require
 
@@ -63,7 +65,9 @@ def reveal(mxc: Mxc, *, staff: Staff) -> Iterator[Download]:
         if kind is None:
             msg = gettext("This is no picture or film that can be shown safely.")
             raise NotShowableError(msg)
-        Reveal.objects.create(staff=staff, **names(mxc), revealed_at=timezone.now())
+        with transaction.atomic():
+            Reveal.objects.create(staff=staff, **names(mxc), revealed_at=timezone.now())
+            record(Access.REVEAL, by=staff, target=mxc)
         yield replace(file, content_type=kind, chunks=chain([beginning], file.chunks))
 
 

@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
-from quarantine.models import Capability, Role, Staff
+from quarantine.access_record import record
+from quarantine.models import Access, Capability, Role, Staff
 from quarantine.models.access import includes, roles_that_may
 
 PREFERENCES = {"single_keys", "previews", "language", "local_times"}
@@ -52,6 +53,7 @@ def add_staff(*, name: str, role: Role, password: str, any_password: bool = Fals
     try:
         with transaction.atomic():
             staff.save(force_insert=True)
+            record(Access.ACCOUNT_ADDED, by=by, target=name, role=role)
     except IntegrityError as error:  # somebody else was quicker
         msg = gettext("There is an account {name!r} already.").format(name=name)
         raise StaffError(msg) from error
@@ -86,15 +88,18 @@ def disable_staff(name: str, *, by: Staff | None = None) -> Staff:
         staff.is_active = False
         staff.save(update_fields=["is_active"])
         end_sessions(staff)
+        record(Access.ACCOUNT_DISABLED, by=by, target=name)
     return staff
 
 
 def enable_staff(name: str, *, by: Staff | None = None) -> Staff:
     """Open a disabled account again, with the password and the role it had."""
     require_manager(by)
-    staff = find(name)
-    staff.is_active = True
-    staff.save(update_fields=["is_active"])
+    with transaction.atomic():
+        staff = find(name)
+        staff.is_active = True
+        staff.save(update_fields=["is_active"])
+        record(Access.ACCOUNT_ENABLED, by=by, target=name, role=staff.role)
     return staff
 
 
@@ -106,8 +111,9 @@ def set_role(*, name: str, role: Role, by: Staff | None = None) -> Staff:
         staff = find(name)
         if not includes(role, Capability.MANAGE_ACCOUNTS):
             keep_one_admin(without=staff)
-        staff.role = role
+        before, staff.role = staff.role, role
         staff.save(update_fields=["role"])
+        record(Access.ROLE_CHANGED, by=by, target=name, before=before, after=role)
     return staff
 
 
@@ -127,6 +133,7 @@ def set_password(*, name: str, password: str, by: Staff | None = None) -> Staff:
         set_checked(staff, password, any_password=False)
         staff.save(update_fields=["password"])
         end_sessions(staff)
+        record(Access.PASSWORD_CHANGED, by=by, target=name)
     return staff
 
 

@@ -13,7 +13,7 @@ import psycopg
 from django.db import connection, models
 
 from quarantine import seals
-from quarantine.models import Action, Chain, Change, Ledger, Reveal
+from quarantine.models import AccessEntry, Action, Chain, Change, Ledger, Reveal
 from quarantine.seals import BrokenSealError
 
 WINDOW = 10_000  # rows a statement
@@ -100,6 +100,7 @@ def tables() -> list[Table]:
         Table(name="ledger", model=Change, key="stream_id", time="seen_at"),
         Table(name="actions", model=Action),
         Table(name="reveals", model=Reveal),
+        Table(name="access", model=AccessEntry),
     ]
 
 

@@ -29,6 +29,7 @@ PAGES = (
     ("reasons", gettext_lazy("Reasons"), Capability.READ_REASONS),
     ("backfill", gettext_lazy("Backfill"), Capability.READ_OPERATIONS),
     ("consumer-list", gettext_lazy("Consumers"), Capability.READ_OPERATIONS),
+    ("access-record", gettext_lazy("Access record"), Capability.READ_ACCESS_RECORD),
 )
 
 register = template.Library()

@@ -15,7 +15,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from dashboard.action_exports import ActionExport
+from dashboard.action_exports import action_export as exported
 from dashboard.action_filters import ActionFilter
 from dashboard.admission import admission
 from dashboard.http import render_page
@@ -23,7 +23,7 @@ from dashboard.intake import Request
 from dashboard.languages import in_english
 from dashboard.text import recorded
 from dashboard.views.account import StaffRequest
-from dashboard.views.exports import ExportOpening, problem
+from dashboard.views.exports import ExportOpening, Taken, problem
 from quarantine import actions
 from quarantine.actions import ActionError, Outcome
 from quarantine.aims import AimError
@@ -211,7 +211,9 @@ def action_export(request: StaffRequest, form: str) -> HttpResponseBase:
     filters = ActionFilter(request.GET, queryset=Action.objects.all())
     if not filters.is_valid():
         return problem("M_INVALID_PARAM", " ".join(filters.problems), HTTPStatus.BAD_REQUEST)
-    return ExportOpening(ActionExport(filters=filters, form=form), name="quarantine-actions", admission=admitted)
+    return ExportOpening(
+        exported(filters, form=form), name="quarantine-actions", admission=admitted, taken=Taken.by(request)
+    )
 
 
 def choices_of(filters: ActionFilter) -> dict[str, tuple[str, list[tuple[str, Any]]]]:

@@ -1,23 +1,56 @@
 """The opening of an export: who asks, for what. The stream goes on from there (`dashboard/export_streams.py`)."""
 
+from collections.abc import Generator
+from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any, Self
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
-from dashboard.action_exports import ActionExport
+from dashboard.addresses import address_of
 from dashboard.admission import Admission, admission, still_admitted
 from dashboard.exports import CONTENT_TYPES, Export, ExportFilter
 from dashboard.languages import in_english
+from dashboard.paged_exports import PagedExport
 from quarantine import ledger
-from quarantine.models import Capability, Change
+from quarantine.access_record import record
+from quarantine.models import Access, Capability, Change, Staff
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """Who takes something away: told to the access record before the first byte, and after the last."""
+
+    staff: Staff | None  # None: at a terminal
+    filters: str = ""
+    address: str = ""
+
+    @classmethod
+    def by(cls, request: HttpRequest) -> Self:
+        staff = request.user if isinstance(request.user, Staff) else None
+        return cls(staff=staff, filters=request.META.get("QUERY_STRING", ""), address=address_of(request))
+
+    def told(self, export: "Export | PagedExport[Any]", name: str) -> Generator[bytes]:
+        """The export's chunks; whoever breaks off is told by the number of rows that were read for them."""
+        begun = record(Access.EXPORT, by=self.staff, target=name, address=self.address, filters=self.filters)
+        return self.followed(export, name, number=begun.pk)
+
+    def followed(self, export: "Export | PagedExport[Any]", name: str, *, number: int) -> Generator[bytes]:
+        came = {"complete": False}
+        try:
+            yield from export.chunks()
+            came = {"complete": True}
+        finally:
+            told = {"begun": number, "rows": export.rows} | came
+            record(Access.EXPORT_ENDED, by=self.staff, target=name, address=self.address, **told)
 
 
 class ExportOpening(StreamingHttpResponse):
     """An export that may begin. Under the ASGI composition its chunks are sent natively, under plain WSGI as they are."""
 
-    def __init__(self, export: Export | ActionExport, *, name: str, admission: Admission) -> None:
-        self.chunks = export.chunks()
+    def __init__(self, export: "Export | PagedExport[Any]", *, name: str, admission: Admission, taken: Taken) -> None:
+        self.chunks = taken.told(export, f"{name}.{export.form}")
         super().__init__(self.chunks, content_type=CONTENT_TYPES[export.form])
         self.headers["Content-Disposition"] = f'attachment; filename="{name}.{export.form}"'
         self.headers["X-Accel-Buffering"] = "no"
@@ -38,7 +71,7 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
     if not filters.is_valid():
         return problem("M_INVALID_PARAM", " ".join(filters.problems), HTTPStatus.BAD_REQUEST)
     asked = Export(filters=filters, form=form, head=ledger.current().head)
-    opening = ExportOpening(asked, name="quarantine-changes", admission=admitted)
+    opening = ExportOpening(asked, name="quarantine-changes", admission=admitted, taken=Taken.by(request))
     opening.headers["X-Ledger-Head"] = str(asked.head)
     return opening
 

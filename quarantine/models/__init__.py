@@ -1,6 +1,7 @@
 """What the ledger's database holds."""
 
 from quarantine.models.access import Capability, Role
+from quarantine.models.access_record import Access, AccessEntry
 from quarantine.models.actions import Action, Category, Fate, Intent, Return, Verb, Work
 from quarantine.models.append_only import AppendOnlyError
 from quarantine.models.approvals import Proposal, Ruling
@@ -27,6 +28,8 @@ __all__ = [
     "FILE_NAME_LENGTH",
     "NAME_LENGTH",
     "VIEW_NAME_LENGTH",
+    "Access",
+    "AccessEntry",
     "Action",
     "AppendOnlyError",
     "Capability",

@@ -2,7 +2,7 @@
 
 import sys
 from argparse import ArgumentParser
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.http import QueryDict
 
 from dashboard.exports import CONTENT_TYPES, Export, ExportFilter
+from dashboard.views.exports import Taken
 from quarantine import ledger
 from quarantine.fold import LedgerError
 from quarantine.models import Change
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         try:
             export = Export(filters=filters, form=options["format"], head=ledger.current().head)
             with ExitStack() as stack:
-                write(export, self.opened(output, stack))
+                write(export, self.opened(output, stack), asked="&".join(options["filter"]))
         except BrokenPipeError:
             sys.stderr.close()  # `export | head`: whoever read has had enough
         except (LedgerError, OSError) as error:
@@ -44,9 +45,11 @@ class Command(BaseCommand):
         return stack.enter_context(Path(output).open("wb")) if output else sys.stdout.buffer
 
 
-def write(export: Export, out: IO[bytes]) -> None:
-    for chunk in export.chunks():
-        out.write(chunk)
+def write(export: Export, out: IO[bytes], *, asked: str) -> None:
+    chunks = Taken(staff=None, filters=asked).told(export, f"quarantine-changes.{export.form}")
+    with closing(chunks):
+        for chunk in chunks:
+            out.write(chunk)
     out.flush()
 
 

@@ -1,0 +1,60 @@
+"""Who came in, who was given what, who took what away, and who read of it."""
+
+from django.db import models
+from django.db.models import F
+from django.utils.translation import gettext_lazy as _
+
+from quarantine.models.chained import Chained, ChainedQuerySet
+from quarantine.models.ledger import NAME_LENGTH, Staff
+
+
+class Access(models.TextChoices):
+    """What happened."""
+
+    SIGN_IN = "sign-in", _("Signed in")
+    SIGN_IN_FAILED = "sign-in-failed", _("Failed to sign in")
+    SIGN_OUT = "sign-out", _("Signed out")
+    REVEAL = "reveal", _("Looked at a file")
+    ACCOUNT_ADDED = "account-added", _("Account opened")
+    ACCOUNT_DISABLED = "account-disabled", _("Account disabled")
+    ACCOUNT_ENABLED = "account-enabled", _("Account enabled again")
+    ROLE_CHANGED = "role-changed", _("Role changed")
+    PASSWORD_CHANGED = "password-changed", _("Password changed")
+    TOKEN_CREATED = "token-created", _("Token made")
+    TOKEN_REVOKED = "token-revoked", _("Token revoked")
+    EXPORT = "export", _("Export begun")
+    EXPORT_ENDED = "export-ended", _("Export ended")
+    EVIDENCE = "evidence", _("Evidence taken")
+    REDACTION = "redaction", _("Personal data blanked")
+    RECORD_READ = "record-read", _("This record read")
+
+
+class AccessEntry(Chained):
+    """One line of the access record. Append-only and chained.
+
+    `who` is the name of an account, or what somebody typed who has none: then `staff` is null. `target` is what it was
+    about (media, an account, a token, a file's name), `details` the rest, as JSON.
+    """
+
+    what = models.CharField(max_length=32, choices=Access)
+    at = models.DateTimeField()
+    staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    who = models.CharField(max_length=NAME_LENGTH, blank=True)
+    target = models.TextField(blank=True)
+    address = models.CharField(max_length=64, blank=True)  # as ACCESS_RECORD_ADDRESSES allows
+    details = models.TextField(blank=True)
+
+    PLAIN = ("what", "at", "staff_id")
+    PERSONAL = ("who", "target", "address", "details")
+
+    objects = ChainedQuerySet["AccessEntry"].as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index("what", F("id").desc(), name="access_what"),
+            models.Index("who", F("id").desc(), name="access_who"),
+            models.Index("at", F("id").desc(), name="access_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.who}"
