@@ -61,7 +61,10 @@ async def changes(scope: Scope, receive: Receive, send: Send) -> None:
 
 ROUTES: dict[str, Application] = {"/changes/live": live, "/healthz": healthz}
 ROUTES["/_synapse/admin/v1/media/quarantine_changes"] = measured(changes, "changes")
-ROUTES |= {f"/{what}.{form}": measured(export, "export") for what in ("changes", "actions") for form in CONTENT_TYPES}
+ROUTES |= {
+    f"/{what}.{form}": measured(export, "export") for what in ("changes", "actions", "record") for form in CONTENT_TYPES
+}
+ROUTES["/evidence.zip"] = ROUTES["/changes.csv"]
 DOWNLOADS = "/_matrix/client/v1/media/download/"
 PREVIEWS = "/previews/"
 measured_page = measured(bridge, "page")

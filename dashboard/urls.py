@@ -22,6 +22,7 @@ from dashboard.views.actions import action_control, action_detail, action_export
 from dashboard.views.approvals import action_approve, action_decline, action_withdraw
 from dashboard.views.backfill import backfill, pause_run, start_run
 from dashboard.views.consumers import consumer_add, consumer_list, consumer_revoke
+from dashboard.views.evidence import evidence
 from dashboard.views.exports import export
 from dashboard.views.finding import facets, find
 from dashboard.views.insights import insights
@@ -78,6 +79,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("consumers/", consumer_list, name="consumer-list"),
     path("consumers/add/", consumer_add, name="consumer-add"),
     path("consumers/<int:number>/revoke/", consumer_revoke, name="consumer-revoke"),
+    path("evidence.zip", evidence, name="evidence"),
     path("record/", access_record, name="access-record"),
     path("record.<export_form:form>", access_record_export, name="access-record-export"),
     path("theme/", theme, name="theme"),

@@ -10,12 +10,17 @@ from django.views.decorators.http import require_GET
 
 from dashboard.addresses import address_of
 from dashboard.admission import Admission, admission, still_admitted
+from dashboard.evidence import ZIP, Evidence
 from dashboard.exports import CONTENT_TYPES, Export, ExportFilter
 from dashboard.languages import in_english
 from dashboard.paged_exports import PagedExport
 from quarantine import ledger
 from quarantine.access_record import record
 from quarantine.models import Access, Capability, Change, Staff
+
+TYPES = CONTENT_TYPES | {ZIP: "application/zip"}
+
+type Exported = Export | PagedExport[Any] | Evidence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +30,19 @@ class Taken:
     staff: Staff | None  # None: at a terminal
     filters: str = ""
     address: str = ""
+    what: Access = Access.EXPORT
 
     @classmethod
-    def by(cls, request: HttpRequest) -> Self:
+    def by(cls, request: HttpRequest, *, what: Access = Access.EXPORT) -> Self:
         staff = request.user if isinstance(request.user, Staff) else None
-        return cls(staff=staff, filters=request.META.get("QUERY_STRING", ""), address=address_of(request))
+        return cls(staff=staff, filters=request.META.get("QUERY_STRING", ""), address=address_of(request), what=what)
 
-    def told(self, export: "Export | PagedExport[Any]", name: str) -> Generator[bytes]:
+    def told(self, export: Exported, name: str) -> Generator[bytes]:
         """The export's chunks; whoever breaks off is told by the number of rows that were read for them."""
-        begun = record(Access.EXPORT, by=self.staff, target=name, address=self.address, filters=self.filters)
+        begun = record(self.what, by=self.staff, target=name, address=self.address, filters=self.filters)
         return self.followed(export, name, number=begun.pk)
 
-    def followed(self, export: "Export | PagedExport[Any]", name: str, *, number: int) -> Generator[bytes]:
+    def followed(self, export: Exported, name: str, *, number: int) -> Generator[bytes]:
         came = {"complete": False}
         try:
             yield from export.chunks()
@@ -49,9 +55,9 @@ class Taken:
 class ExportOpening(StreamingHttpResponse):
     """An export that may begin. Under the ASGI composition its chunks are sent natively, under plain WSGI as they are."""
 
-    def __init__(self, export: "Export | PagedExport[Any]", *, name: str, admission: Admission, taken: Taken) -> None:
+    def __init__(self, export: Exported, *, name: str, admission: Admission, taken: Taken) -> None:
         self.chunks = taken.told(export, f"{name}.{export.form}")
-        super().__init__(self.chunks, content_type=CONTENT_TYPES[export.form])
+        super().__init__(self.chunks, content_type=TYPES[export.form])
         self.headers["Content-Disposition"] = f'attachment; filename="{name}.{export.form}"'
         self.headers["X-Accel-Buffering"] = "no"
         self.admission = admission

@@ -38,7 +38,10 @@ class AccessEntry(Chained):
 
     what = models.CharField(max_length=32, choices=Access)
     at = models.DateTimeField()
-    staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    # Only the number: an account that is removed leaves its lines as they are.
+    staff = models.ForeignKey(
+        Staff, on_delete=models.DO_NOTHING, null=True, related_name="+", db_index=False, db_constraint=False
+    )
     who = models.CharField(max_length=NAME_LENGTH, blank=True)
     target = models.TextField(blank=True)
     address = models.CharField(max_length=64, blank=True)  # as ACCESS_RECORD_ADDRESSES allows

@@ -97,6 +97,7 @@ class Ledger(models.Model):
     requarantine = models.BooleanField(default=False)  # what is back (Return) is quarantined without asking
     chain = models.BinaryField(max_length=32, null=True)  # of the newest sealed change (see quarantine.seals)
     chain_from = models.BigIntegerField(null=True)  # the first sealed position; null: none yet
+    redactions = models.BigIntegerField(null=True)  # how often personal data was blanked; null: never
 
     @property
     def changes(self) -> int:
@@ -106,7 +107,7 @@ class Ledger(models.Model):
     @property
     def edition(self) -> str:
         """Names what the ledger holds now, and only that: also another ledger, or this one restored and gone on, is another."""
-        return f"{self.identity}:{self.head}:{self.last_seen_at}"
+        return f"{self.identity}:{self.head}:{self.last_seen_at}:{self.redactions}"
 
     def __str__(self) -> str:
         return f"ledger of {self.homeserver_name} at {self.head}"
