@@ -1,0 +1,235 @@
+"""Blanking by law: gone everywhere people look, on record that it was done, and the chain still fits."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from quarantine import evidence, ledger, redaction, tallies, verification
+from quarantine.access_record import record
+from quarantine.models import Access, AccessEntry, Action, Change, MediaItem, Role, Tally
+from quarantine.models.append_only import AppendOnlyError
+from quarantine.mxc import Mxc
+from quarantine.redaction import RedactionError, of_action, of_media, of_user, redact
+from quarantine.seals import REDACTED
+from tests.factories import make_action, make_staff
+from tests.quarantine.ledger_checks import an_entry
+
+pytestmark = pytest.mark.django_db
+MALLORY = "@mallory:matrix.example"
+WHY = "Request 4711"
+
+
+@pytest.fixture
+def story(db):
+    """Two uploads of mallory's, one of another's; an action aimed at mallory by priya."""
+    ledger.bind()
+    priya = make_staff("priya")
+    action = make_action(staff=priya, target=MALLORY, reason="mallory again")
+    facts = {"uploader": MALLORY, "upload_name": "mallory.png", "changed_by": "priya", "action_id": action.pk}
+    ledger.append([an_entry("a", **facts), an_entry("b", **facts)])
+    ledger.append(
+        [an_entry("c", uploader="@ann:matrix.example", upload_name="ann.png", changed_by="@mod:matrix.example")]
+    )
+    return action
+
+
+def changes(*names):
+    return list(Change.objects.order_by("pk").values_list(*names))
+
+
+def checked():
+    return {table.name: verification.check(table) for table in verification.tables()}
+
+
+def assert_fits(**redacted):
+    done = checked()
+    assert [each.fault for each in done.values()] == [None] * 4
+    assert {name: each.redacted for name, each in done.items() if each.redacted} == redacted
+
+
+def test_a_user_is_gone_from_everywhere(story):
+    record(Access.SIGN_IN_FAILED, by=None, target=MALLORY)
+
+    redact(of_user(MALLORY), reason=WHY, by=None)
+
+    assert changes("uploader", "upload_name", "changed_by") == [
+        (REDACTED, REDACTED, "priya"),
+        (REDACTED, REDACTED, "priya"),
+        ("@ann:matrix.example", "ann.png", "@mod:matrix.example"),
+    ]
+    assert (Action.objects.get().target, Action.objects.get().reason) == (REDACTED, "mallory again")
+    assert list(MediaItem.objects.order_by("media_id").values_list("uploader", flat=True)) == [
+        "",
+        "",
+        "@ann:matrix.example",
+    ]
+    assert MALLORY not in "".join(everything())
+    assert_fits(ledger=2, actions=1, access=1)
+
+
+def everything():
+    """Every value of every table of ours, as text."""
+    for table in connection.introspection.table_names():
+        with connection.cursor() as db:
+            db.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
+            yield str(db.fetchall())
+
+
+def test_no_salt_is_left_to_try_names_against(story):
+    before = [bytes(salts) for [salts] in changes("salts")]
+
+    redact(of_user(MALLORY), reason=WHY, by=None)
+
+    after = [bytes(salts) for [salts] in changes("salts")]
+    assert before[0][18:34] not in after[0]
+    assert before[0][:17] == after[0][:17]  # of changed_by
+    assert before[2] == after[2]
+    [first, *_] = evidence.find(evidence.of_media(Mxc("matrix.example", "a")))
+    [[(row, previous)]] = first.rows()
+    assert evidence.voucher(first.table, row, previous)["personal"] == {
+        "changed_by": {"value": "priya", "salt": before[0][1:17].hex()},
+        "upload_name": None,
+        "uploader": None,
+    }
+
+
+def test_one_media_item_loses_uploader_and_name_alone(story):
+    redact(of_media(Mxc("matrix.example", "b")), reason=WHY, by=None)
+
+    assert changes("uploader", "upload_name")[:2] == [(MALLORY, "mallory.png"), (REDACTED, REDACTED)]
+    assert_fits(ledger=1)
+
+
+def test_one_action_loses_target_and_reason(story):
+    redact(of_action(story.pk), reason=WHY, by=None)
+
+    assert list(Action.objects.values_list("target", "reason", "verb")) == [(REDACTED, REDACTED, "quarantine")]
+    assert_fits(actions=1)
+
+
+def test_an_account_has_to_be_disabled_and_is_renamed(story):
+    with pytest.raises(RedactionError, match="Disable it first"):
+        redact(of_user("priya"), reason=WHY, by=None)
+    story.staff.is_active = False
+    story.staff.save()
+
+    redact(of_user("priya"), reason=WHY, by=None)
+
+    assert [name for [name] in changes("changed_by")] == [REDACTED, REDACTED, "@mod:matrix.example"]
+    assert Action.objects.get().staff.username == f"redacted-{story.staff.pk}"
+    assert "priya" not in "".join(everything())
+    assert_fits(ledger=2)
+
+
+def test_sums_forget_the_person_too(story):
+    Tally.objects.create(
+        size=1000, start=0, kind="uploader", backfill=False, counts={MALLORY: 2, "@ann:matrix.example": 1}
+    )
+    Tally.objects.create(size=1000, start=0, kind="origin", backfill=False, counts={"matrix.example": 3})
+
+    redact(of_user(MALLORY), reason=WHY, by=None)
+
+    assert Tally.objects.get(kind="uploader").counts == {REDACTED: 2, "@ann:matrix.example": 1}
+    assert set(redaction.KEYED) <= set(tallies.KEYED)
+
+
+def test_it_is_on_record_without_what_was_there(story):
+    ann = make_staff("ann", role=Role.ADMIN)
+
+    redact(of_user(MALLORY), reason=f" {WHY} ", by=ann)
+    redact(of_media(Mxc("matrix.example", "c")), reason=WHY, by=ann)
+
+    told = [(entry.who, entry.target, json.loads(entry.details)) for entry in AccessEntry.objects.order_by("pk")]
+    assert told[0] == (
+        "ann",
+        "",
+        {"of": "user", "reason": WHY, "rows": {"changes": 2, "actions": 1, "lines of the access record": 0}},
+    )
+    assert told[1][1:] == ("mxc://matrix.example/c", {"of": "media", "reason": WHY, "rows": {"changes": 1}})
+
+
+def test_twice_is_once_and_rows_without_seals_are_blanked_too(story):
+    Change.objects.filter(pk=1).update(salts=None, digest=None, chain=None)
+
+    assert redact(of_user(MALLORY), reason=WHY, by=None) == 3
+    assert redact(of_user(MALLORY), reason=WHY, by=None) == 0
+    assert Change.objects.get(pk=1).uploader == REDACTED
+
+
+def test_a_row_that_does_not_fit_is_left_alone(story):
+    Change.objects.filter(pk=2).update(salts=b"\0\0\0")
+
+    with pytest.raises(RedactionError, match="Row 2 of quarantine_change does not fit"):
+        redact(of_user(MALLORY), reason=WHY, by=None)
+
+    assert Change.objects.get(pk=2).uploader == MALLORY
+
+
+def test_pages_show_it_at_once(story, client):
+    client.force_login(make_staff("vera", role=Role.VIEWER))
+    assert "mallory.png" in client.get("/").text
+
+    redact(of_user(MALLORY), reason=WHY, by=None)
+
+    for address in ("/", "/media/matrix.example/a/", f"/actions/{story.pk}/", "/actions/"):
+        page = client.get(address).text
+        assert REDACTED in page
+        assert MALLORY not in page
+        assert "mallory.png" not in page
+
+
+def test_the_guards_of_the_models_stay(story):
+    story.reason = REDACTED
+
+    for way in (story.save, lambda: Action.objects.update(reason=REDACTED)):
+        with pytest.raises(AppendOnlyError):
+            way()
+
+
+# --- The command --------------------------------------------------------------------------
+
+
+def run(*options):
+    out = StringIO()
+    call_command("redact", *options, stdout=out)
+    return out.getvalue()
+
+
+def test_a_dry_run_blanks_nothing(story):
+    said = run("--user", MALLORY, "--reason", WHY, "--dry-run", "--json")
+
+    assert "Rows with something to blank: 2 changes, 1 actions" in said
+    assert json.loads(said.splitlines()[-1])["rows"]["changes"] == 2
+    assert changes("uploader")[0] == (MALLORY,)
+    assert not AccessEntry.objects.exists()
+
+
+def test_it_blanks_with_yes_alone(story):
+    with pytest.raises(CommandError, match="add --yes"):
+        run("--user", MALLORY, "--reason", WHY)
+    assert changes("uploader")[0] == (MALLORY,)
+
+    assert "3 rows blanked." in run("--user", MALLORY, "--reason", WHY, "--yes")
+    assert changes("uploader")[0] == (REDACTED,)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--user", MALLORY, "--reason", " "], "Say why"),
+        (["--user", "", "--reason", WHY], "--user is a name"),
+        (["--user", "priya", "--reason", WHY], "account in use"),
+        (["--action", "999", "--reason", WHY], "There is no action 999"),
+        (["--media", "abc", "--reason", WHY], "Nothing was blanked"),
+        (["--user", MALLORY, "--reason", WHY, "--staff", "nobody"], "no account"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(story, options, said):
+    with pytest.raises(CommandError, match=said) as refused:
+        run(*options, "--yes")
+
+    assert refused.value.returncode == 2
+    assert not AccessEntry.objects.exists()
