@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("quarantine", "0022_words"),
+        ("quarantine", "0024_two_persons"),
     ]
 
     operations = [

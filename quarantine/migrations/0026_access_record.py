@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("quarantine", "0018_seals"),
+        ("quarantine", "0025_seals"),
     ]
 
     operations = [
