@@ -5,15 +5,17 @@ A ruling and what follows from it are one transaction, so a killed process leave
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext
 
+from quarantine.access_record import write
 from quarantine.actions import ActionError, change, clean_note
 from quarantine.aims import Aim
 from quarantine.homeserver.gateway import Homeserver
-from quarantine.models import Action, Capability, Fate, Proposal, Ruling, Staff, Verb, Work
+from quarantine.models import Access, Action, Capability, Fate, Proposal, Ruling, Staff, Verb, Work
 from quarantine.plans import Plan, plan
 from quarantine.staff import require
 
@@ -106,7 +108,7 @@ def rule(action: Action, kind: Ruling.Kind, *, staff: Staff, note: str = "", aff
         raise RulingError(already(action))
 
 
-def record(action: Action, kind: Ruling.Kind, **said: object) -> bool:
+def record(action: Action, kind: Ruling.Kind, **said: Any) -> bool:
     """Whether this ruling is the one; False where another was there before."""
     now = datetime.now(UTC)
     begun = kind is Ruling.Kind.APPROVED
@@ -117,9 +119,16 @@ def record(action: Action, kind: Ruling.Kind, **said: object) -> bool:
         with transaction.atomic():
             Ruling.objects.create(action=action, kind=kind, ruled_at=now, **said)
             change(action, {Work.Status.HELD}, **follows)
+            write_down(action, kind, **said)
     except IntegrityError:
         return False
     return True
+
+
+def write_down(action: Action, kind: Ruling.Kind, *, staff: Staff | None = None, **said: Any) -> None:
+    """In the access record, whose chain vouches for it."""
+    who = staff.username if staff else ""
+    write(Access.RULING, staff=staff, who=who, target=str(action.pk), ruling=kind.value, **said)
 
 
 def already(action: Action) -> str:

@@ -60,8 +60,11 @@ def of_user(user: str) -> Subject:
 def of_action(number: int) -> Subject:
     undone = Action.objects.filter(undone_by=number).values("pk")
     actions = [Q(pk=number), Q(undoes=number), Q(pk__in=undone)]
+    ruled = [Q(what=Access.RULING, target=str(number))]
     return Subject(
-        title=f"action {number}", name=f"action-{number}", wanted={"ledger": [Q(action=number)], "actions": actions}
+        title=f"action {number}",
+        name=f"action-{number}",
+        wanted={"ledger": [Q(action=number)], "actions": actions, "access": ruled},
     )
 
 

@@ -7,7 +7,7 @@ a value that was changed, a row that is missing, added, moved or exchanged. What
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import psycopg
 from django.db import connection, models
@@ -27,6 +27,7 @@ OTHER_END = (
 )
 OTHER_HEAD = "its chain value is not the one that was kept: it, or something before it, was written anew"
 
+FEWER = "up to here there are {rows:,} rows, and {told:,} were counted when they were recorded: some without a seal are gone"
 GONE = "a chain value was kept for this position, and the table ends before it: what came after is gone"
 
 
@@ -48,6 +49,14 @@ class Checked:
     position: int = 0
     head: bytes | None = None
     fault: Fault | None = None
+
+
+class End(NamedTuple):
+    """Where a table ends by its own account: the last position, the last chain value, and of changes how many there are."""
+
+    position: int
+    value: bytes | None
+    rows: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +81,17 @@ class Table:
     def objects(self) -> "models.QuerySet[Any]":
         return self.model._default_manager.all()
 
-    def end(self) -> tuple[int, bytes | None]:
-        """The last position, and the chain value that is on record for the last sealed one."""
+    def end(self) -> End:
         if self.model is Change:
-            head, chain = Ledger.objects.values_list("head", "chain").get(pk=1)
-            return head, None if chain is None else bytes(chain)
-        held = Chain.objects.filter(pk=self.model._meta.db_table).first()
-        return (held.position, bytes(held.value)) if held else (0, None)
+            held = Ledger.objects.get(pk=1)
+            return End(held.head, None if held.chain is None else bytes(held.chain), held.changes)
+        chain = Chain.objects.filter(pk=self.model._meta.db_table).first()
+        return End(chain.position, bytes(chain.value)) if chain else End(0, None)
+
+    def newest(self, *, upto: int) -> int:
+        """The last position there is, up to this one; 0: none."""
+        rows = self.objects().filter(**{f"{self.key}__lte": upto}).order_by(f"-{self.key}")
+        return rows.values_list(self.key, flat=True).first() or 0
 
     def begins(self) -> int | None:
         """The first sealed position; None: nothing is sealed."""
@@ -117,34 +130,44 @@ class Scope:
     table: Table
     first: int
     last: int
-    on_record: bytes | None  # the chain value it must end with, where that is the end of the table
+    end: End | None  # what it must come to, where it goes to the end of the table
 
     @classmethod
     def of(cls, table: Table, *, first: int, last: int | None) -> Self:
-        end, on_record = table.end()
-        whole = last is None or last >= end
-        return cls(table=table, first=first, last=end if whole else last or 0, on_record=on_record if whole else None)
+        end = table.end()
+        if last is None or last >= end.position:
+            return cls(table=table, first=first, last=end.position, end=end)
+        return cls(table=table, first=first, last=last, end=None)
 
     def conclude(self, done: Checked) -> Checked:
         """What can be said only at the end."""
-        if done.fault is None and self.on_record is not None:
-            reached = done.head or self.table.link_before(self.last + 1)
-            if reached != self.on_record:
-                done.fault = Fault(done.position or self.last, OTHER_END)
-        lost = [position for position in self.table.expected if position > self.last and self.on_record is not None]
-        if done.fault is None and lost:
-            done.fault = Fault(min(lost), GONE)
+        done.fault = done.fault or self.fault_after(done)
         return done
+
+    def fault_after(self, done: Checked) -> Fault | None:
+        """After the last row, or for want of it."""
+        table, end = self.table, self.end
+        newest = table.newest(upto=self.last)
+        if end is None:
+            following = table.objects().filter(**{f"{table.key}__gt": self.last}).order_by(table.key)
+            after = following.values_list(table.key, flat=True).first() or 0
+            fault = check_part(table, after, after).fault if newest < self.last else None
+            return fault if fault is not None and fault.position <= self.last else None
+        if end.value is not None and table.link_before(self.last + 1) != end.value:
+            gone = table.model is Change and newest < self.last
+            return Fault(newest + 1, missing(newest + 1, self.last)) if gone else Fault(newest, OTHER_END)
+        if self.first == 1 and end.rows is not None and done.rows != end.rows:
+            return Fault(newest, FEWER.format(rows=done.rows, told=end.rows))
+        lost = [position for position in table.expected if position > self.last]
+        return Fault(min(lost), GONE) if lost else None
 
 
 def check_part(table: Table, first: int, last: int) -> Checked:
     """Check from `first` to `last`, both inclusive; that the row before fits is for another part to say."""
-    walk = Walk(table=table, previous=table.link_before(first), before=first - 1)
+    walk = Walk(table=table, previous=table.link_before(first), before=table.newest(upto=first - 1))
     for rows in windows(table, first, last):
         if not walk.take(rows):
-            return walk.done
-    if walk.gapless and walk.before < last:
-        walk.done.fault = Fault(walk.before + 1, missing(walk.before + 1, last))
+            break
     return walk.done
 
 
@@ -189,11 +212,11 @@ class Walk:
 
     table: Table
     previous: bytes
-    before: int  # position of the last row seen, or just before the first
+    before: int  # position of the last row there is before the next
     done: Checked = field(default_factory=Checked)
 
     def __post_init__(self) -> None:
-        self.open_to = self.table.open_to or (self.table.begins() or self.table.end()[0] + 1) - 1
+        self.open_to = self.table.open_to or (self.table.begins() or self.table.end().position + 1) - 1
         self.apart = 5 + len(self.table.plain)
         self.gapless = self.table.model is Change
 

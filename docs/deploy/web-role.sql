@@ -8,7 +8,7 @@ GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO dashboard_web;
 
 -- The record: changes, actions, looks at files, and who came in or took something away.
 REVOKE UPDATE, DELETE, TRUNCATE
-    ON quarantine_change, quarantine_action, quarantine_reveal, quarantine_accessentry
+    ON quarantine_change, quarantine_action, quarantine_reveal, quarantine_accessentry, quarantine_proposal, quarantine_ruling
     FROM dashboard_web;
 
 -- Which version of the tables this is, only `manage.py prepare` says.

@@ -26,6 +26,7 @@ class Access(models.TextChoices):
     EXPORT_ENDED = "export-ended", _("Export ended")
     EVIDENCE = "evidence", _("Evidence taken")
     REDACTION = "redaction", _("Personal data blanked")
+    RULING = "ruling", _("Action ruled on")
     RECORD_READ = "record-read", _("This record read")
 
 

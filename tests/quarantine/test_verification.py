@@ -170,12 +170,35 @@ def test_an_end_that_was_cut_off_is_found_with_a_kept_head(eight):
     assert fault(expected=kept)[0] == 8
 
 
+def test_positions_that_a_new_generation_leaves_out_are_not_missed(eight):
+    ledger.new_generation()
+    assert (fault(), check(table(), first=5).fault) == (None, None)
+
+    ledger.append([an_entry("later")])
+    assert (fault(), check(table()).position) == (None, 1_000_009)
+
+    Change.objects.filter(pk=8).delete()
+    assert fault() == (8, "it and all rows up to 1000008 are missing")
+
+
+def test_rows_without_a_seal_are_counted_at_least(eight):
+    Change.objects.update(salts=None, digest=None, chain=None)
+    Ledger.objects.update(chain=None, chain_from=None)
+    assert (fault(), check(table()).unsealed) == (None, 8)
+
+    Change.objects.filter(pk=3).delete()
+    assert fault()[0] == 8
+    assert "7 rows, and 8 were counted" in fault()[1]
+
+
 def test_a_range_is_checked_by_itself(eight):
     row(3).update(uploader="@innocent:matrix.example")
 
     assert check(table(), first=4).fault is None
     assert (check(table(), first=4, last=6).rows, check(table(), last=2).fault) == (3, None)
     assert check(table(), first=2, last=3).fault.position == 3
+    Change.objects.filter(pk__in=[6, 7]).delete()
+    assert check(table(), first=4, last=6).fault == verification.Fault(6, "it and all rows up to 7 are missing")
 
 
 def test_rows_from_before_there_were_seals_are_counted(eight):

@@ -15,7 +15,20 @@ from tests.factories import make_categories, make_staff
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql]
 ROLE = "dashboard_web"
 STATEMENTS = (ROOT / "docs" / "deploy" / "web-role.sql").read_text()
-RECORD = ("quarantine_change", "quarantine_action", "quarantine_reveal", "quarantine_accessentry")
+RECORD = (
+    "quarantine_change",
+    "quarantine_action",
+    "quarantine_reveal",
+    "quarantine_accessentry",
+    "quarantine_proposal",
+    "quarantine_ruling",
+)
+COLUMNS = {
+    "quarantine_accessentry": "who",
+    "quarantine_action": "reason",
+    "quarantine_proposal": "affected",
+    "quarantine_ruling": "note",
+}
 
 
 @pytest.fixture
@@ -72,16 +85,16 @@ def test_pages_act_and_record(as_web, client):
 
 @pytest.mark.parametrize("table", RECORD)
 def test_what_is_on_record_cannot_be_changed(as_web, table):
-    column = {"quarantine_change": "media_id", "quarantine_accessentry": "who", "quarantine_action": "reason"}.get(
-        table, "media_id"
-    )
     refused = [
-        f"UPDATE {table} SET {column} = ''",
+        f"UPDATE {table} SET {COLUMNS.get(table, 'media_id')} = NULL",
         f"DELETE FROM {table}",
         f"TRUNCATE {table} CASCADE",
         f"DROP TABLE {table} CASCADE",
     ]
-    refused += [f"UPDATE {table} SET digest = NULL", f"ALTER TABLE {table} DROP COLUMN chain"]
+    refused += [
+        f"UPDATE {table} SET {COLUMNS.get(table, 'media_id')} = DEFAULT",
+        f"ALTER TABLE {table} DROP COLUMN {COLUMNS.get(table, 'media_id')}",
+    ]
 
     for statement in refused:
         with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"), transaction.atomic():
