@@ -42,6 +42,7 @@ class Migration(migrations.Migration):
                             ("export-ended", "Export ended"),
                             ("evidence", "Evidence taken"),
                             ("redaction", "Personal data blanked"),
+                            ("ruling", "Action ruled on"),
                             ("record-read", "This record read"),
                         ],
                         max_length=32,
