@@ -16,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from dashboard import ports, readiness
 from dashboard.environment import share_metrics
+from dashboard.protocol import BoundedProtocol
 from quarantine import ledger
 from quarantine.fold import LedgerError
 from quarantine.preparation import PREPARE, migrations_due
@@ -82,7 +83,7 @@ def url_of(listener: socket.socket, host: str) -> str:
 def run(listener: socket.socket, *, workers: int) -> None:
     config = uvicorn.Config(
         "dashboard.asgi:application",
-        http="httptools",
+        http=BoundedProtocol,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         ws="none",
         lifespan="on",
