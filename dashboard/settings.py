@@ -179,7 +179,7 @@ USE_TZ = True
 # What may differ between processes, such as rendered rows, has a cache of its own.
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "BACKEND": "dashboard.shared_cache.PlainCache",
         "LOCATION": "dashboard_cache",
         # A full cache drops live entries too: it must not be filled by trying many names.
         "OPTIONS": {"MAX_ENTRIES": 100_000},
@@ -278,7 +278,13 @@ DEMO_PASSWORD = env("DEMO_PASSWORD", "demo")  # of the demo's accounts; nothing 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}{reference}", "style": "{"}},
+    "formatters": {
+        "line": {
+            "class": "dashboard.log_lines.LineFormatter",
+            "format": "{asctime} {levelname} {name}: {message}{reference}",
+            "style": "{",
+        }
+    },
     "filters": {
         "not cut off": {"()": "dashboard.wire.NotCutOff"},
         "reference": {"()": "dashboard.references.WithReference"},
