@@ -4,17 +4,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from dashboard.wire import GUARDS
 from quarantine import consumers
 from quarantine.consumers import Caller, UnknownTokenError, Use, WrongScopeError
 from quarantine.models import Scope
 
-# Of every answer to a program, beside its type.
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
+HEADERS = GUARDS  # of every answer to a program, beside its type
 
 
 class RefusedError(Exception):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.middleware.gzip import GZipMiddleware
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
@@ -16,17 +16,24 @@ from django_htmx.http import HttpResponseClientRedirect
 from dashboard.errors import not_allowed, too_large
 from dashboard.languages import speak_to
 from dashboard.references import HEADER, reference
+from dashboard.wire import GUARDS
 from quarantine.models import Capability
 from quarantine.staff import NotAllowedError, require
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
 
-UNUSED_FEATURES = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
+UNUSED_FEATURES = (
+    "accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "hid", "idle-detection",
+    "magnetometer", "microphone", "midi", "payment", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking",
+)  # fmt: skip
 EXTRA_HEADERS = {
     # Also for whatever might one day run in our pages.
     "Permissions-Policy": ", ".join(f"{feature}=()" for feature in UNUSED_FEATURES),
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+FOR_PROGRAMS = ("/_synapse/", "/_matrix/", "/api/", "/metrics")
 
 
 class HeadersMiddleware:
@@ -36,12 +43,23 @@ class HeadersMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
+        response = refusal_in_the_clear(request) or self.get_response(request)
         for name, value in EXTRA_HEADERS.items():
             response.headers.setdefault(name, value)
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             response.headers[HEADER] = reference(request)
         return response
+
+
+def refusal_in_the_clear(request: HttpRequest) -> HttpResponse | None:
+    """A program that asks by plain HTTP has sent its token unencrypted: a redirect would hide that for ever."""
+    if not settings.SECURE_SSL_REDIRECT or request.is_secure() or not request.path.startswith(FOR_PROGRAMS):
+        return None
+    refused = {
+        "errcode": "M_FORBIDDEN",
+        "error": "Ask by https. If you sent a token, it crossed the network unencrypted.",
+    }
+    return JsonResponse(refused, status=HTTPStatus.FORBIDDEN, headers=GUARDS)
 
 
 class PagesMiddleware:

@@ -170,7 +170,10 @@ TEMPLATES = [
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]  # each in its own words
 LOCALE_PATHS = [BASE_DIR / "locale"]
-LANGUAGE_COOKIE_NAME = "language"  # chosen on the sign-in page, or a copy of what the account chose
+LANGUAGE_COOKIE_NAME = (
+    "__Host-language" if HTTPS else "language"
+)  # chosen on the sign-in page, or a copy of what the account chose
+THEME_COOKIE_NAME = "__Host-theme" if HTTPS else "theme"
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True

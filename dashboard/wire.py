@@ -4,7 +4,18 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
+from django.conf import settings
+
 CUT_OFF = "ASGI callable returned without completing response."
+
+# Of every answer that Django has no part in.
+GUARDS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class NotCutOff(logging.Filter):
@@ -36,9 +47,9 @@ async def respond(send: Send, *, status: int, text: str, extra: Mapping[str, str
     headers = {
         "Content-Type": "text/plain; charset=utf-8",
         "Content-Length": str(len(body)),
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-    }
+    } | GUARDS
+    if settings.SECURE_HSTS_SECONDS:
+        headers["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
     await start(send, status=status, headers=(headers | dict(extra or {})).items())
     await send_body(send, body)
 

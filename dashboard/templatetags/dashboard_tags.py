@@ -151,7 +151,7 @@ def homeserver_name() -> str:
 @register.simple_tag(takes_context=True)
 def theme(context: template.Context) -> str:
     """The theme somebody chose; empty for the system's."""
-    chosen = context["request"].COOKIES.get("theme", "") if "request" in context else ""
+    chosen = context["request"].COOKIES.get(settings.THEME_COOKIE_NAME, "") if "request" in context else ""
     return chosen if chosen in {"light", "dark"} else ""
 
 

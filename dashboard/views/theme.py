@@ -6,7 +6,6 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 THEMES = {"light", "dark"}
-COOKIE = "theme"
 YEAR = 365 * 86_400
 
 
@@ -16,9 +15,11 @@ def theme(request: HttpRequest) -> HttpResponseRedirect:
     response = HttpResponseRedirect(way_back(request))
     chosen = request.POST.get("theme", "")
     if chosen in THEMES:
-        response.set_cookie(COOKIE, chosen, max_age=YEAR, secure=settings.HTTPS, httponly=True, samesite="Lax")
+        response.set_cookie(
+            settings.THEME_COOKIE_NAME, chosen, max_age=YEAR, secure=settings.HTTPS, httponly=True, samesite="Lax"
+        )
     else:
-        response.delete_cookie(COOKIE, samesite="Lax")
+        response.delete_cookie(settings.THEME_COOKIE_NAME, samesite="Lax")
     return response
 
 

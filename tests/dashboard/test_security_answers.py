@@ -31,7 +31,6 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 
 
@@ -85,6 +84,7 @@ def staff_client():
 
 def assert_guarded(answer):
     assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+    assert {"camera=()", "geolocation=()", "serial=()"} <= set(answer.headers["Permissions-Policy"].split(", "))
     assert set(answer.headers["Content-Security-Policy"].split("; ")) == CSP
 
 
@@ -132,6 +132,8 @@ def test_answers_without_django_are_not_guessed_at_or_stored():
 
     headers = dict(messages[0]["headers"])
     assert (headers[b"x-content-type-options"], headers[b"cache-control"]) == (b"nosniff", b"no-store")
+    assert headers[b"content-security-policy"] == b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    assert headers[b"cross-origin-resource-policy"] == b"same-origin"
     assert headers[b"content-type"] == b"text/plain; charset=utf-8"
 
 
@@ -142,7 +144,7 @@ def test_answers_without_django_are_not_guessed_at_or_stored():
 def https(settings):
     """The settings that HTTPS=on makes."""
     for name, value in settings_with({"HTTPS": "on"}).items():
-        if name.startswith(("SECURE_", "SESSION_COOKIE_", "CSRF_COOKIE_")) or name == "HTTPS":
+        if name.startswith("SECURE_") or "_COOKIE_" in name or name == "HTTPS":
             setattr(settings, name, value)
 
 
@@ -166,6 +168,38 @@ def test_over_https_cookies_are_bound_to_this_host(client):
     for cookie in answer.cookies.values():
         assert (cookie["secure"], cookie["httponly"], cookie["path"], cookie["domain"]) == (True, True, "/", "")
         assert cookie["samesite"] == "Lax"
+
+
+@pytest.mark.usefixtures("https")
+@pytest.mark.parametrize(("path", "name"), [("/theme/", "theme"), ("/language/", "language")])
+def test_over_https_what_a_browser_remembers_is_bound_too(staff_client, path, name):
+    chosen = {"theme": "dark", "language": "de"}
+
+    answer = staff_client.post(path, {name: chosen[name]}, secure=True)
+    page = staff_client.get("/account/", secure=True)
+
+    cookie = answer.cookies[f"__Host-{name}"]
+    assert (cookie["secure"], cookie["httponly"], cookie["path"], cookie["domain"]) == (True, True, "/", "")
+    assert {"theme": 'data-theme="dark"', "language": 'lang="de"'}[name] in page.text
+
+
+@pytest.mark.usefixtures("https")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/_synapse/admin/v1/media/quarantine_changes",
+        "/_matrix/client/v1/media/download/a.example/b",
+        "/api/v1/quarantined",
+        "/metrics",
+    ],
+)
+def test_programs_are_not_led_to_https(client, path):
+    answer = client.get(path, headers={"Authorization": "Bearer qd_secret"})
+
+    assert (answer.status_code, answer.json()["errcode"]) == (403, "M_FORBIDDEN")
+    assert "Location" not in answer.headers
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert client.get(path, secure=True).status_code == 401
 
 
 @pytest.mark.usefixtures("https")
