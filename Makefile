@@ -15,7 +15,7 @@ PRODUCTION := SECRET_KEY=only-for-make-check-0123456789abcdefghijklmnopqrstuvwxy
 	ALLOWED_HOSTS=quarantine.example DATA_DIR=$(CURDIR)/var/check \
 	DATABASE_URL= DATABASE_REPLICA_URL= HOMESERVER_DATABASE_URL= HOMESERVER_URL=
 
-.PHONY: help demo install test check bench soak screenshots words
+.PHONY: help demo install test check bench soak screenshots words sbom audit
 
 help:
 	@echo "make demo   set everything up and serve a dashboard with sample data on http://127.0.0.1:8000"
@@ -26,6 +26,8 @@ help:
 	@echo "make soak   ten minutes of readers, writers, exports and faults at once; what was lost (MINUTES=10)"
 	@echo "make screenshots  pictures of every page, light and dark, wide and narrow (FOLDER=var/screenshots LOCALE=de-DE)"
 	@echo "make words  bring the catalogs of translations in step with the code"
+	@echo "make sbom   what a server gets installed, as CycloneDX JSON (SBOM=var/sbom.json)"
+	@echo "make audit  whether any of it has a known vulnerability, asked of osv.dev; part of make check"
 	@echo "make check  format, lint, types, migrations, deployment, templates, imports"
 
 demo: $(READY)
@@ -57,7 +59,15 @@ screenshots: $(READY)
 words: $(READY)
 	@exec $(PYTHON) -m tests.catalogs
 
-check: $(READY)
+SBOM ?= var/sbom.json
+sbom: | $(UV)
+	@mkdir -p $(dir $(SBOM))
+	@$(UV) export --quiet --frozen --no-dev --preview-features sbom-export --format cyclonedx1.5 --output-file $(SBOM) >/dev/null
+
+audit: | $(UV)
+	@scripts/audit $(UV)
+
+check: $(READY) sbom audit
 	$(UV) lock --check --quiet --python $(PYTHON)
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
