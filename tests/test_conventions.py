@@ -108,6 +108,43 @@ def test_only_the_settings_read_the_environment():
     assert not wrong
 
 
+# Who may call other servers, or open a socket to somewhere; the operator names where to, nobody else does.
+CALLERS = {
+    "quarantine/homeserver/synapse.py",
+    "quarantine/homeserver/answers.py",
+    "dashboard/management/commands/demo.py",  # asks its own server whether it is up
+}
+# Where Django's gates are opened, for reasons given there.
+OPENERS = {
+    "csrf_exempt": {"dashboard/changes_api.py", "dashboard/views/machines.py", "dashboard/views/system.py"},
+    "csp_override|csp_exempt|_csp_config": {"dashboard/views/media.py", "dashboard/views/previews.py"},
+    "xframe_options_": set(),
+    "pickle|marshal|shelve|yaml": {"dashboard/shared_cache.py"},
+}
+
+
+def test_only_the_homeservers_package_calls_out():
+    pattern = (
+        r"^\s*(?:import|from) (?:httpx|requests|aiohttp|urllib3|urllib\.request|http\.client|smtplib|ftplib|imaplib)\b"
+    )
+    wrong = [
+        f"{file}:{line}" for file, text, _ in sources() for line in lines_matching(text, pattern) if file not in CALLERS
+    ]
+
+    assert not wrong
+
+
+@pytest.mark.parametrize("pattern", OPENERS)
+def test_gates_are_opened_where_it_is_said(pattern):
+    found = {
+        file
+        for file, text, _ in sources()
+        if lines_matching(text, rf"^\s*(?:@|from .* import |import |response\.).*(?:{pattern})")
+    }
+
+    assert found == OPENERS[pattern]
+
+
 # --- Templates, styles, scripts -----------------------------------------------------------
 
 

@@ -62,3 +62,40 @@ def test_the_tree_shows_what_is_there():
 
     assert "quarantine/homeserver/feed.py" in shown
     assert [path for path in shown if not (ROOT / path).exists()] == []
+
+
+# --- What docs/security.md claims ---------------------------------------------------------
+
+SECTIONS = "1.5 2.4 3.7 4.4 5.4 6.8 7.6 8.4 9.2 10.7 11.7 12.3 13.4 14.3 15.4 16.5"  # the last of each chapter
+ONLY_LEVEL_3 = {"3.1", "3.6", "11.7", "15.4"}
+
+
+def claims() -> list[tuple[str, str]]:
+    """(what, state) of each row of the checklist."""
+    text = (ROOT / "docs" / "security.md").read_text()
+    return re.findall(r"^\| ([0-9.]+(?: to [0-9.]+)?)[^|]*\| ([^|]+?) \|", text, re.MULTILINE)
+
+
+def test_each_section_of_the_standard_has_a_state():
+    ends = [tuple(map(int, last.split("."))) for last in SECTIONS.split()]
+    wanted = {f"{chapter}.{number}" for chapter, last in ends for number in range(1, last + 1)} - ONLY_LEVEL_3
+    rows = [what for what, _ in claims()]
+    several = {
+        f"{what.split('.')[0]}.{n}" for what in rows if " to " in what for n in range(1, int(what.split(".")[-1]) + 1)
+    }
+
+    assert len(rows) == len(set(rows))
+    assert {what for what in rows if " to " not in what} | several == wanted
+    assert {state for _, state in claims()} <= {"met", "partly", "not met", "n/a"}
+
+
+def test_what_is_said_to_prove_it_is_there():
+    named = re.findall(
+        r"`([\w./-]+\.\w+|docs/deploy/Caddyfile)(?:::(\w+))?`", (ROOT / "docs" / "security.md").read_text()
+    )
+    named = [(file, test) for file, test in named if "/" in file]
+    missing = [file for file, _ in named if not (ROOT / file).is_file()]
+    missing += [test for file, test in named if test and f"\ndef {test}(" not in (ROOT / file).read_text()]
+
+    assert len(named) > 60
+    assert not missing
