@@ -70,6 +70,7 @@ class PagesMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Keep pages out of every cache: shared ones, and that of a browser someone else uses next."""
+        request.path = "/" + request.path.lstrip("/")  # a link back to this page: of two slashes, to another host
         response = too_large(request) if getattr(request, "cut_short", False) else self.get_response(request)
         if "no-store" not in response.headers.get("Cache-Control", ""):
             response.headers["Cache-Control"] = "no-store"

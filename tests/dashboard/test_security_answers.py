@@ -265,6 +265,15 @@ def test_too_large_a_form_is_not_read(client, fields, status):
     assert client.post("/login/", body, content_type="application/x-www-form-urlencoded").status_code == status
 
 
+def test_an_address_of_two_slashes_becomes_no_link_to_another_host(staff_client, client):
+    for reader in (staff_client, client):
+        answer = reader.get("/", PATH_INFO="//evil.example/x")
+
+        assert answer.status_code == 404
+        assert 'href="/evil.example/x"' in answer.text
+        assert "//evil" not in answer.text
+
+
 # --- Error pages --------------------------------------------------------------------------
 
 
