@@ -17,7 +17,10 @@ from quarantine.models import Ledger, Role
 from tests.dashboard.test_live import append, cookie_of, ids
 from tests.environment import ROOT
 from tests.factories import make_staff
+from tests.quarantine.followers import eventually
 from tests.servers import PATIENCE, running_server
+
+FAILED = "failed sign-in as 'nobody'"
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 
@@ -143,12 +146,14 @@ def address_seen(server, forwarded):
     form = server.request("GET", "/login/")
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form.body.decode())[1]
     cookie = form.getheader("Set-Cookie").partition(";")[0]
+    before = len(server.logged(FAILED))
     server.request(
         "POST", "/login/",
         headers={"Cookie": cookie, "X-Forwarded-For": forwarded, "Content-Type": "application/x-www-form-urlencoded"},
         body=f"csrfmiddlewaretoken={token}&username=nobody&password=nothing",
     )  # fmt: skip
-    return server.logged("failed sign-in as 'nobody'")[-1].rpartition(" from ")[2]
+    eventually(lambda: len(server.logged(FAILED)) > before)  # the log is read by a thread, which may be late
+    return server.logged(FAILED)[-1].rpartition(" from ")[2]
 
 
 @pytest.mark.parametrize(
