@@ -54,6 +54,11 @@ REFUSED = [
     {"HOMESERVER_TOKEN_FILE": "/nowhere", "HOMESERVER_URL": "http://localhost"},
     {"MEDIA_DOWNLOADS": "2"},
     {"MEDIA_PREVIEWS": "2"},
+    {"ACCESS_RECORD_ADDRESSES": "all"},
+    {"BULK_RELEASE_LIMIT": "-1"},
+    {"TWO_PERSON_RULE": "2"},
+    {"TWO_PERSON_LIMIT": "many"},
+    {"TWO_PERSON_HOURS": "0"},
 ]
 
 
