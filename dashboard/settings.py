@@ -28,6 +28,7 @@ from dashboard.environment import (
     env_server_name,
     env_token,
 )
+from dashboard.logs import FORMATS, logging_to
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -278,22 +279,4 @@ TWO_PERSON_HOURS = env_number("TWO_PERSON_HOURS", 24, lowest=1)  # until what wa
 MEDIA_PREVIEWS = env_bool("MEDIA_PREVIEWS", default=False)
 DEMO_PASSWORD = env("DEMO_PASSWORD", "demo")  # of the demo's accounts; nothing else looks at it
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "class": "dashboard.log_lines.LineFormatter",
-            "format": "{asctime} {levelname} {name}: {message}{reference}",
-            "style": "{",
-        }
-    },
-    "filters": {
-        "not cut off": {"()": "dashboard.wire.NotCutOff"},
-        "reference": {"()": "dashboard.references.WithReference"},
-    },
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["not cut off", "reference"]}
-    },
-    "root": {"handlers": ["stderr"], "level": "INFO"},
-}
+LOGGING = logging_to(env_choice("LOG_FORMAT", "plain", choices=FORMATS))

@@ -94,4 +94,5 @@ class StaffAdapter(DefaultAccountAdapter):
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         # repr: what was typed may hold line breaks, and a log line must stay one line.
-        logger.warning("failed sign-in as %r from %s", credentials.get("username"), self.get_client_ip(request))
+        who, where = credentials.get("username"), self.get_client_ip(request)
+        logger.warning("failed sign-in as %r from %s", who, where, extra={"personal": True})

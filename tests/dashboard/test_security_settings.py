@@ -59,6 +59,7 @@ REFUSED = [
     {"TWO_PERSON_RULE": "2"},
     {"TWO_PERSON_LIMIT": "many"},
     {"TWO_PERSON_HOURS": "0"},
+    {"LOG_FORMAT": "xml"},
 ]
 
 
