@@ -3,6 +3,8 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 
+from quarantine.models import AlertKind
+
 MARK = "~"  # what follows is base64
 
 
@@ -89,3 +91,7 @@ class ControlConverter(WordConverter):
     """What can be wished of an action under way."""
 
     regex = "pause|resume|cancel"
+
+
+class AlertKindConverter(WordConverter):
+    regex = "|".join(AlertKind.values)

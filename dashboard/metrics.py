@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from dashboard.environment import shared_metrics
 from dashboard.wire import Application, Message, Receive, Scope, Send
 from quarantine.consumer_board import STUCK_AFTER
-from quarantine.models import Consumer, Ledger, Return, Run, Work
+from quarantine.models import Alert, Consumer, Delivery, Ledger, Return, Run, Work
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -95,7 +95,19 @@ class LedgerCollector(Collector):
         )
         back.add_metric([], Return.objects.filter(settled_at=None).count())
         yield back
+        yield from of_alerts()
         yield from of_consumers(held.head if held else 0)
+
+
+def of_alerts() -> Iterator[Metric]:
+    waiting = Delivery.objects.filter(state=Delivery.State.WAITING).count()
+    for name, about, number in (
+        ("quarantine_alerts_open", "Alerts that nobody has acknowledged.", Alert.objects.unanswered().count()),
+        ("quarantine_alert_deliveries_waiting", "Alerts that have not arrived yet, once a way.", waiting),
+    ):
+        family = GaugeMetricFamily(name, about)
+        family.add_metric([], number)
+        yield family
 
 
 def of_consumers(head: int) -> Iterator[Metric]:

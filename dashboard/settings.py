@@ -13,18 +13,24 @@ from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.utils.csp import CSP
 
 from dashboard.environment import (
+    check_alerts,
     env,
+    env_address,
+    env_addresses,
     env_bool,
     env_choice,
     env_database,
     env_folder,
     env_homeserver_url,
     env_hosts,
+    env_mailer,
     env_networks,
     env_number,
     env_origins,
     env_replica,
+    env_room,
     env_secret,
+    env_sender,
     env_server_name,
     env_token,
 )
@@ -280,3 +286,16 @@ MEDIA_PREVIEWS = env_bool("MEDIA_PREVIEWS", default=False)
 DEMO_PASSWORD = env("DEMO_PASSWORD", "demo")  # of the demo's accounts; nothing else looks at it
 
 LOGGING = logging_to(env_choice("LOG_FORMAT", "plain", choices=FORMATS))
+
+# --- Alerts -------------------------------------------------------------------------------
+
+PUBLIC_URL = env_address("PUBLIC_URL").rstrip("/")
+MAILERS = env_mailer("EMAIL_URL", "smtp://localhost:25")
+ALERT_EMAIL_FROM = env_sender("ALERT_EMAIL_FROM", "quarantine@localhost")
+ALERT_EMAIL_TO = env_addresses("ALERT_EMAIL_TO")
+ALERT_WEBHOOK_URL = env_address("ALERT_WEBHOOK_URL")
+ALERT_WEBHOOK_SECRET = env_token("ALERT_WEBHOOK_SECRET", file=os.environ.get("ALERT_WEBHOOK_SECRET_FILE", "").strip())
+ALERT_MATRIX_URL = env_address("ALERT_MATRIX_URL", HOMESERVER_URL).rstrip("/")
+ALERT_MATRIX_ROOM = env_room("ALERT_MATRIX_ROOM")
+ALERT_MATRIX_TOKEN = env_token("ALERT_MATRIX_TOKEN", file=os.environ.get("ALERT_MATRIX_TOKEN_FILE", "").strip())
+check_alerts(globals())

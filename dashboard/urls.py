@@ -7,6 +7,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from dashboard import errors
 from dashboard.changes_api import quarantine_changes
 from dashboard.converters import (
+    AlertKindConverter,
     ControlConverter,
     ExportFormConverter,
     NameConverter,
@@ -19,6 +20,16 @@ from dashboard.views import live, machines, system
 from dashboard.views.access_record import access_record, access_record_export
 from dashboard.views.account import PasswordView, SignInView, account, end_others, end_session, preferences
 from dashboard.views.actions import action_control, action_detail, action_export, action_list, action_new, action_undo
+from dashboard.views.alerts import (
+    alert_acknowledge,
+    alert_count,
+    alert_detail,
+    alert_list,
+    alert_mute,
+    alert_rule_change,
+    alert_rules_page,
+    alert_unmute,
+)
 from dashboard.views.approvals import action_approve, action_decline, action_withdraw
 from dashboard.views.backfill import backfill, pause_run, start_run
 from dashboard.views.consumers import consumer_add, consumer_list, consumer_revoke
@@ -45,6 +56,7 @@ register_converter(OriginConverter, "origin")
 register_converter(NameConverter, "name")
 register_converter(PlainOriginConverter, "plain_origin")
 register_converter(PlainNameConverter, "plain_name")
+register_converter(AlertKindConverter, "alert_kind")
 register_converter(RunKindConverter, "run_kind")
 register_converter(ControlConverter, "control")
 register_converter(ExportFormConverter, "export_form")
@@ -68,6 +80,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("actions/<int:number>/decline/", action_decline, name="action-decline"),
     path("actions/<int:number>/withdraw/", action_withdraw, name="action-withdraw"),
     path("actions/<int:number>/<control:control>/", action_control, name="action-control"),
+    path("alerts/", alert_list, name="alert-list"),
+    path("alerts/count/", alert_count, name="alert-count"),
+    path("alerts/<int:number>/", alert_detail, name="alert-detail"),
+    path("alerts/<int:number>/acknowledge/", alert_acknowledge, name="alert-acknowledge"),
+    path("alerts/rules/", alert_rules_page, name="alert-rules"),
+    path("alerts/rules/<alert_kind:kind>/change/", alert_rule_change, name="alert-rule-change"),
+    path("alerts/rules/<alert_kind:kind>/mute/", alert_mute, name="alert-mute"),
+    path("alerts/mutes/<int:number>/end/", alert_unmute, name="alert-unmute"),
     path("insights/", insights, name="insights"),
     path("reasons/", reasons, name="reasons"),
     path("reasons/add/", reason_add, name="reason-add"),

@@ -26,6 +26,7 @@ PAGES = (
     ("timeline", gettext_lazy("Timeline"), Capability.READ),
     ("insights", gettext_lazy("Insights"), Capability.READ),
     ("action-list", gettext_lazy("Activity"), Capability.READ),
+    ("alert-list", gettext_lazy("Alerts"), Capability.READ),
     ("reasons", gettext_lazy("Reasons"), Capability.READ_REASONS),
     ("backfill", gettext_lazy("Backfill"), Capability.READ_OPERATIONS),
     ("consumer-list", gettext_lazy("Consumers"), Capability.READ_OPERATIONS),

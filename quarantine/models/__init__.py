@@ -3,6 +3,7 @@
 from quarantine.models.access import Capability, Role
 from quarantine.models.access_record import Access, AccessEntry
 from quarantine.models.actions import Action, Category, Fate, Intent, Return, Verb, Work
+from quarantine.models.alerts import Alert, AlertKind, AlertRule, Delivery, Mute, Way
 from quarantine.models.append_only import AppendOnlyError
 from quarantine.models.approvals import Proposal, Ruling
 from quarantine.models.chained import Chain, Chained
@@ -31,6 +32,9 @@ __all__ = [
     "Access",
     "AccessEntry",
     "Action",
+    "Alert",
+    "AlertKind",
+    "AlertRule",
     "AppendOnlyError",
     "Capability",
     "Category",
@@ -40,11 +44,13 @@ __all__ = [
     "Change",
     "ChangeQuerySet",
     "Consumer",
+    "Delivery",
     "Fate",
     "Intent",
     "Ledger",
     "Leg",
     "MediaItem",
+    "Mute",
     "OpenHole",
     "Proposal",
     "Return",
@@ -61,5 +67,6 @@ __all__ = [
     "State",
     "Tally",
     "Verb",
+    "Way",
     "Work",
 ]

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver
 
 from quarantine import consumers
-from quarantine.models import Category, Consumer, Leg, Role, Run, SavedView, Scope
+from quarantine.models import Alert, Category, Consumer, Leg, Mute, Role, Run, SavedView, Scope
 from tests.dashboard.sitemap import EXAMPLES
 from tests.environment import ROOT
 from tests.factories import BEGINNING, make_action, make_categories, make_change, make_ledger, make_local_media
@@ -90,6 +90,8 @@ def make_world(staff):
     UserSession.objects.create(pk=1, user=staff, session_key="x" * 32, ip="192.0.2.7", user_agent="x")
     consumers.create("hma", scopes=[Scope.CHANGES])
     Consumer.objects.update(id=1)
+    Alert.objects.create(pk=1, kind="burst", since=BEGINNING, last_at=BEGINNING, created_at=BEGINNING)
+    Mute.objects.create(pk=1, kind="burst", until=BEGINNING, staff=staff, created_at=BEGINNING)
     assert Category.objects.filter(slug="abc").exists()
 
 

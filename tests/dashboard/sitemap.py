@@ -16,6 +16,7 @@ EXAMPLES = {
     "export_form": "csv",
     "run_kind": "audit",
     "control": "pause",
+    "alert_kind": "burst",
 }
 # All that strangers may ask for.
 PUBLIC = {"/login/", "/logout/", "/language/", "/healthz", "/readyz"}

@@ -59,6 +59,17 @@ REFUSED = [
     {"TWO_PERSON_RULE": "2"},
     {"TWO_PERSON_LIMIT": "many"},
     {"TWO_PERSON_HOURS": "0"},
+    {"PUBLIC_URL": "quarantine.example"},
+    {"EMAIL_URL": f"smtp://u:{PASSWORD}@mail.example.com"},  # over the network, unencrypted
+    {"ALERT_EMAIL_FROM": "nobody"},
+    {"ALERT_EMAIL_TO": "nobody"},
+    {"ALERT_WEBHOOK_URL": f"http://hooks.example.com/{PASSWORD}"},
+    {"ALERT_WEBHOOK_SECRET": PASSWORD, "ALERT_WEBHOOK_URL": "https://hooks.example.com"},
+    {"ALERT_WEBHOOK_SECRET_FILE": "/nowhere"},
+    {"ALERT_MATRIX_ROOM": "#alias:example.com"},
+    {"ALERT_MATRIX_TOKEN": f"{PASSWORD} {PASSWORD}"},
+    {"ALERT_MATRIX_TOKEN_FILE": "/nowhere"},
+    {"ALERT_MATRIX_URL": "matrix.example"},
     {"LOG_FORMAT": "xml"},
 ]
 

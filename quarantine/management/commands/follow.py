@@ -13,9 +13,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
 
+from quarantine import alerts, deliveries
+from quarantine.alerts import Watch
+from quarantine.deliveries import deliver
 from quarantine.fold import LedgerError
 from quarantine.follow import Totals, follow, follow_once
 from quarantine.homeserver.media import HomeserverAwayError
+from quarantine.loops import keep_doing
 from quarantine.preparation import require_prepared
 from quarantine.rollup import RollUp
 from quarantine.runner import Runner
@@ -40,9 +44,7 @@ class Command(BaseCommand):
         stop = stop_on_signals()
         try:
             require_prepared()
-            totals = (
-                follow_once(stop=stop) if once else follow(stop=stop, interval=interval, also=beside(stop, audit_at))
-            )
+            totals = follow_once(stop=stop) if once else go_on(stop, interval=interval, audit_at=audit_at)
         except LedgerError as error:
             raise CommandError(str(error)) from error
         except HomeserverAwayError as error:
@@ -64,6 +66,20 @@ class Command(BaseCommand):
         )
         if not totals.complete:
             self.stdout.write("The end of the feed was not reached: rows wait behind one that may still come.")
+
+
+def go_on(stop: threading.Event, *, interval: float, audit_at: time | None) -> Totals:
+    """Alerts have threads of their own: people have to be told above all while nothing can be followed."""
+    threads = [
+        keep_doing(Watch(stop), name="alerts", stop=stop, every=alerts.LOOK_EVERY),
+        keep_doing(lambda: deliver(stop=stop), name="deliveries", stop=stop, every=deliveries.LOOK_EVERY),
+    ]
+    try:
+        return follow(stop=stop, interval=interval, also=beside(stop, audit_at))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def beside(stop: threading.Event, audit_at: time | None) -> Callable[[], None]:
