@@ -57,7 +57,7 @@ def test_it_tells_how_the_ledger_stands(client):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("document", ["deploy.md", "deploy/quarantine-alerts.yml"])
+@pytest.mark.parametrize("document", ["deploy.md", "deploy/quarantine-alerts.yml", "deploy/grafana-dashboard.json"])
 def test_no_document_names_a_metric_that_is_not_there(client, document):
     make_ledger(feed_read_at=BEGINNING)
     token = consumers.create("prometheus", scopes=[Scope.METRICS])
