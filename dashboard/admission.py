@@ -7,6 +7,7 @@ from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 from django.utils import timezone
 
+from dashboard.factors import lacks_factor
 from quarantine.models import Capability, Staff
 
 
@@ -20,9 +21,9 @@ class Admission:
 
 
 def admission(request: HttpRequest, needed: Capability = Capability.READ) -> Admission | None:
-    """What lets this request watch; None when nobody is signed in or their role does not include it."""
+    """What lets this request watch; None for strangers, without the role for it, or the second factor required."""
     staff = request.user
-    if not isinstance(staff, Staff) or not staff.may(needed):
+    if not isinstance(staff, Staff) or not staff.may(needed) or lacks_factor(request):
         return None
     return Admission(
         session_key=request.session.session_key or "", staff_id=staff.pk, auth_hash=staff.get_session_auth_hash()

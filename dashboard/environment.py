@@ -48,10 +48,11 @@ def env_choice(name: str, default: str, *, choices: tuple[str, ...]) -> str:
     return value
 
 
-def env_number(name: str, default: int, *, lowest: int = 0) -> int:
+def env_number(name: str, default: int, *, lowest: int = 0, highest: int = 999_999_999) -> int:
+    """A whole number from `lowest` to `highest`, both included."""
     value = env(name, str(default))
-    if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) >= lowest):
-        raise refused(name, f"is {value!r}; it must be a whole number from {lowest} on.")
+    if not (value.isascii() and value.isdigit() and len(value) < 10 and lowest <= int(value) <= highest):
+        raise refused(name, f"is {value!r}; it must be a whole number from {lowest} to {highest:,}.")
     return int(value)
 
 
@@ -150,6 +151,36 @@ def env_homeserver_url(name: str) -> str:
     if parts.scheme == "http" and not is_private(parts.hostname):
         raise refused(name, "sends an admin's token unencrypted over the network: use https:// or a private address.")
     return url
+
+
+def env_issuer(name: str) -> str:
+    """The issuer of OpenID Connect; empty where it is not set. People's sign-ins go there, so plain http stays on this machine."""
+    url = os.environ.get(name, "").strip()
+    parts = urlsplit(url)
+    if url and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.username):
+        raise refused(name, "must be an address such as https://login.example.com/realms/staff.")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise refused(name, "must be https://: over plain http anybody on the way could sign in as anybody.")
+    return url
+
+
+def env_roles(name: str) -> dict[str, str]:
+    """Values of a claim and the roles they give, such as `staff-admins=admin,staff=viewer`; the first that fits counts."""
+    pairs = {value.strip(): role.strip() for value, _, role in (item.rpartition("=") for item in env_list(name))}
+    if not all(pairs) or not all(pairs.values()):
+        raise refused(name, "lists values and roles such as staff-admins=admin,staff=viewer.")
+    return pairs
+
+
+def origin_of(url: str) -> str:
+    return "{0.scheme}://{0.netloc}".format(urlsplit(url)) if url else ""
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def is_private(host: str) -> bool:

@@ -5,19 +5,24 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
+from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.middleware.gzip import GZipMiddleware
+from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
 from dashboard.errors import not_allowed, too_large
+from dashboard.factors import lacks_factor
+from dashboard.freshness import ask_again
 from dashboard.languages import speak_to
 from dashboard.references import HEADER, reference
+from dashboard.sessions import note_activity
 from dashboard.wire import GUARDS
-from quarantine.models import Capability
+from quarantine.models import Capability, Staff
 from quarantine.staff import NotAllowedError, require
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -31,6 +36,9 @@ EXTRA_HEADERS = {
     "Permissions-Policy": ", ".join(f"{feature}=()" for feature in UNUSED_FEATURES),
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+# What somebody may open who has yet to set up the second factor that is required.
+WITHOUT_FACTOR = {"mfa_index", "mfa_activate_totp", "mfa_add_webauthn", "mfa_view_recovery_codes"}
+WITHOUT_FACTOR |= {"account_logout", "account_reauthenticate", "theme"}
 
 
 FOR_PROGRAMS = ("/_synapse/", "/_matrix/", "/api/", "/metrics")
@@ -96,26 +104,52 @@ class PackingMiddleware(GZipMiddleware):
 
 
 class SignInMiddleware(LoginRequiredMiddleware):
-    """Django's gate; where it sends people can be followed by htmx and leads back to a page.
+    """Django's gate, and behind it those of second factors and of reading; what needs more asks for it.
 
-    Every page behind it is for whoever may read; what needs more asks for it.
+    Where they send people can be followed by htmx and leads back to a page.
     """
 
     def process_view(self, request: HttpRequest, view: Any, *more: Any) -> HttpResponseBase | None:
-        """Tell htmx by a header; it would follow a redirect and put the form inside a table."""
         answer = super().process_view(request, view, *more)
-        if answer is None and request.user.is_authenticated and getattr(view, "login_required", True):
-            speak_to(request.user)
-            try:
-                require(request.user, Capability.READ)
-            except NotAllowedError as error:
-                return not_allowed(request, error)
-        if answer is not None and request.headers.get("HX-Request") == "true":
-            return HttpResponseClientRedirect(answer["Location"])
-        return answer
+        if answer is not None:
+            return followed(request, answer)
+        if not getattr(view, "login_required", True) or not isinstance(request.user, Staff):
+            return None  # it answers for itself, by `admission` or a token
+        speak_to(request.user)
+        if lacks_factor(request) and name_of(request) not in WITHOUT_FACTOR:
+            return followed(request, redirect("mfa_index"))
+        note_activity(request)
+        try:
+            require(request.user, Capability.READ)
+        except NotAllowedError as error:
+            return not_allowed(request, error)
+        return None
 
     def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponseRedirect:
         return redirect_to_login(page_behind(request), settings.LOGIN_URL)
+
+
+class FreshnessMiddleware:
+    """Last of all, before allauth's own answer to the same: that one knows neither htmx nor queries of posted forms."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        return followed(request, ask_again(request)) if isinstance(exception, ReauthenticationRequired) else None
+
+
+def followed(request: HttpRequest, answer: HttpResponseBase) -> HttpResponseBase:
+    """Tell htmx by a header; it would follow a redirect and put the form inside a table."""
+    by_htmx = request.headers.get("HX-Request") == "true"
+    return HttpResponseClientRedirect(answer["Location"]) if by_htmx else answer
+
+
+def name_of(request: HttpRequest) -> str | None:
+    return request.resolver_match.url_name if request.resolver_match else None
 
 
 def page_behind(request: HttpRequest) -> str:

@@ -1,6 +1,7 @@
 """The sessions of the person signed in: which browser, from where, since when; and how they end."""
 
 import re
+import time
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +11,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from dashboard.session_store import SEEN
 from quarantine.models import Staff
+
+UNATTENDED = "X-Unattended"  # a header of what pages ask for every few seconds
+NOTED_EVERY = 60  # seconds; less than any idle limit but one of a minute
 
 # In this order: Edge and Opera also call themselves Chrome, and nearly all call themselves Safari.
 BROWSERS = (
@@ -33,6 +38,7 @@ SYSTEMS = (
 class OpenSession:
     number: int  # names it in a URL; the key itself would be as good as a password
     began_at: datetime
+    seen_at: datetime
     address: str
     browser: str
     user_agent: str  # whatever the client claimed
@@ -47,6 +53,7 @@ def open_sessions(request: HttpRequest, staff: Staff) -> list[OpenSession]:
         OpenSession(
             number=session.pk,
             began_at=session.created_at,
+            seen_at=session.last_seen_at,
             address=session.ip,
             browser=browser_name(session.user_agent),
             user_agent=session.user_agent,
@@ -54,6 +61,18 @@ def open_sessions(request: HttpRequest, staff: Staff) -> list[OpenSession]:
         )
         for session in sessions
     ]
+
+
+def note_activity(request: HttpRequest) -> None:
+    """Somebody did something: the session's idle time starts anew. Written once a minute at most.
+
+    What a page asks for by itself is nobody's doing, or a forgotten tab would keep its session for ever.
+    """
+    now = time.time()
+    if UNATTENDED in request.headers or now - request.session.get(SEEN, 0.0) < NOTED_EVERY:
+        return
+    request.session[SEEN] = now
+    UserSession.objects.filter(session_key=request.session.session_key).update(last_seen_at=timezone.now())
 
 
 def end_other_sessions(request: HttpRequest, staff: Staff) -> int:

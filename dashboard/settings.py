@@ -3,15 +3,14 @@
 A missing or malformed value stops the start with a sentence that names it.
 """
 
+import hashlib
 import os
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.utils.csp import CSP
 
+from dashboard.databases import SHARED_CACHES, SQLITE_WRITER, attached, ledger
 from dashboard.environment import (
     check_alerts,
     env,
@@ -23,16 +22,19 @@ from dashboard.environment import (
     env_folder,
     env_homeserver_url,
     env_hosts,
+    env_issuer,
     env_mailer,
     env_networks,
     env_number,
     env_origins,
     env_replica,
+    env_roles,
     env_room,
     env_secret,
     env_sender,
     env_server_name,
     env_token,
+    origin_of,
 )
 from dashboard.logs import FORMATS, logging_to
 
@@ -51,21 +53,7 @@ DATA_DIR = env_folder("DATA_DIR", BASE_DIR / "var")
 
 # --- The two databases --------------------------------------------------------------------
 
-POSTGRESQL = "django.db.backends.postgresql"
-SQLITE_WRITER = {
-    # One writer at a time, decided at BEGIN: a read never has to become a write half-way.
-    "transaction_mode": "IMMEDIATE",
-    "timeout": 20,
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-}
-
-LEDGER_DATABASE = env_database("DATABASE_URL", f"sqlite:///{DATA_DIR}/ledger.sqlite3")
-if LEDGER_DATABASE["ENGINE"] == POSTGRESQL:
-    LEDGER_DATABASE |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
-    # Whatever the database's default: what is read under the ledger's lock must be newer than the wait for it.
-    LEDGER_DATABASE.setdefault("OPTIONS", {})["isolation_level"] = IsolationLevel.READ_COMMITTED
-else:
-    LEDGER_DATABASE["OPTIONS"] = SQLITE_WRITER
+LEDGER_DATABASE = ledger(env_database("DATABASE_URL", f"sqlite:///{DATA_DIR}/ledger.sqlite3"))
 REPLICA_DATABASE = env_replica("DATABASE_REPLICA_URL", of=LEDGER_DATABASE)
 
 HOMESERVER_ATTACHED = bool(os.environ.get("HOMESERVER_DATABASE_URL", "").strip())
@@ -79,25 +67,6 @@ if bool(HOMESERVER_URL) != bool(HOMESERVER_TOKEN):
 if HOMESERVER_URL and not HOMESERVER_ATTACHED:
     msg = "HOMESERVER_URL needs HOMESERVER_DATABASE_URL too: to act on a homeserver its database has to be read."
     raise ImproperlyConfigured(msg)
-
-
-def attached(database: dict[str, Any]) -> dict[str, Any]:
-    """Make the connection one that can only read, whatever its role may do."""
-    if database["ENGINE"] == POSTGRESQL:
-        # Short statements only: the homeserver's own work goes first.
-        options = "-c default_transaction_read_only=on -c statement_timeout=10s -c lock_timeout=2s"
-        connection = {"options": options, "connect_timeout": 5, "application_name": "quarantine-dashboard"}
-        # A server that lost its power says nothing: notice within half a minute, not two hours.
-        connection |= {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
-        connection |= {"tcp_user_timeout": 30_000}
-        connection = database.get("OPTIONS", {}) | connection  # such as sslmode
-        return database | {"OPTIONS": connection, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
-    name = f"file:{quote(database['NAME'])}?mode=ro"
-    return database | {
-        "ENGINE": "quarantine.homeserver.sqlite",
-        "NAME": name,
-        "OPTIONS": {"timeout": 5, "init_command": "PRAGMA query_only=1;"},
-    }
 
 
 if HOMESERVER_ATTACHED:
@@ -125,6 +94,9 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "allauth.usersessions",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
@@ -153,6 +125,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "dashboard.middleware.FreshnessMiddleware",
 ]
 
 ROOT_URLCONF = "dashboard.urls"
@@ -185,22 +158,7 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 
-# Shared by all processes, because the throttle of sign-ins counts in it; its table comes with `migrate`.
-# What may differ between processes, such as rendered rows, has a cache of its own.
-CACHES = {
-    "default": {
-        "BACKEND": "dashboard.shared_cache.PlainCache",
-        "LOCATION": "dashboard_cache",
-        # A full cache drops live entries too: it must not be filled by trying many names.
-        "OPTIONS": {"MAX_ENTRIES": 100_000},
-    },
-    "rows": {
-        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-        "LOCATION": "rows",
-        "TIMEOUT": None,  # a change never changes
-        "OPTIONS": {"MAX_ENTRIES": 10_000},  # of some 4 kB
-    },
-}
+CACHES = SHARED_CACHES
 
 # --- People -------------------------------------------------------------------------------
 
@@ -220,12 +178,52 @@ ACCOUNT_FORMS = {"login": "dashboard.sign_in.SignInForm", "change_password": "da
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
-ACCOUNT_SESSION_REMEMBER = True  # for SESSION_COOKIE_AGE; /account/ ends a session earlier
+ACCOUNT_SESSION_REMEMBER = True  # no question about it: `session_store` knows when a session ends
+# How long after showing who one is dangerous things can be done without showing it again; 0: always.
+REAUTH_MINUTES = env_number("REAUTH_MINUTES", 15, lowest=0, highest=1440)
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 60 * REAUTH_MINUTES
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
 # Kept in the session, not in a cookie: what a notice says about media stays on the server.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
-# Failed attempts, by address and by account. "login" would count those that succeed as well.
-ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": "30/10m/ip,10/10m/key"}
+# Failed attempts, by account and, from browsers nobody signed in from, by address. "login" would count those that succeed as well.
+ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": "10/10m/key", "login_failed_from": "30/10m/ip"}
+
+MFA_REQUIRED = env_bool("MFA_REQUIRED", default=False)
+MFA_ADAPTER = "dashboard.factors.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = f"Quarantine {HOMESERVER_NAME}"
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_PASSKEY_LOGIN_ENABLED = True
+# Two requests a sign-in, and a whole office may come from one address.
+MFA_RATE_LIMITS = {"webauthn_login": "60/m/ip"}
+# Browsers offer passkeys to plain http on localhost alone, where HTTPS=off is for trying things out.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
+
+# --- Single sign-on -----------------------------------------------------------------------
+
+OIDC_ISSUER = env_issuer("OIDC_ISSUER")
+OIDC_NAME = env("OIDC_NAME", "single sign-on")
+OIDC_ROLE_CLAIM = env("OIDC_ROLE_CLAIM", "groups")
+OIDC_ROLES = env_roles("OIDC_ROLES")
+OIDC_ORIGINS = env_origins("OIDC_ORIGINS")
+SSO_ONLY = env_bool("SSO_ONLY", default=False)
+OIDC_APP = {
+    "name": OIDC_NAME,
+    "client_id": env("OIDC_CLIENT_ID", "" if not OIDC_ISSUER else None),
+    "secret": env_token("OIDC_CLIENT_SECRET", file=os.environ.get("OIDC_CLIENT_SECRET_FILE", "").strip()),
+    # Of the issuer: another one's ids of people must never lead to accounts of this one.
+    "provider_id": f"oidc-{hashlib.sha256(OIDC_ISSUER.encode()).hexdigest()[:16]}",
+    "settings": {"server_url": OIDC_ISSUER.rstrip("/"), "scope": env("OIDC_SCOPES", "openid profile").split()},
+}
+if OIDC_ISSUER and not OIDC_ROLES:
+    msg = "OIDC_ROLES is not set: with OIDC_ISSUER it says who gets in, such as staff-admins=admin,staff=viewer."
+    raise ImproperlyConfigured(msg)
+if SSO_ONLY and not OIDC_ISSUER:
+    msg = "SSO_ONLY is on without OIDC_ISSUER: nobody could sign in."
+    raise ImproperlyConfigured(msg)
+OIDC_PROVIDER_ID = OIDC_APP["provider_id"]
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [OIDC_APP] if OIDC_ISSUER else []}}
+SOCIALACCOUNT_ADAPTER = "dashboard.single_sign_on.ProviderAdapter"
 
 # --- Files --------------------------------------------------------------------------------
 
@@ -248,7 +246,8 @@ SECURE_CSP = {
     "style-src": [CSP.SELF],
     "img-src": [CSP.SELF],
     "connect-src": [CSP.SELF],
-    "form-action": [CSP.SELF],
+    # A form begins single sign-on, and browsers ask of each place it is led on to.
+    "form-action": [CSP.SELF, *filter(None, [origin_of(OIDC_ISSUER)]), *OIDC_ORIGINS],
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],
 }
@@ -265,7 +264,10 @@ SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "quarantine_session"
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "quarantine_csrf"
 CSRF_COOKIE_SECURE = HTTPS
-SESSION_COOKIE_AGE = 14 * 86_400
+DEVICE_COOKIE_NAME = "__Host-device" if HTTPS else "quarantine_device"
+SESSION_ENGINE = "dashboard.session_store"
+SESSION_IDLE_MINUTES = env_number("SESSION_IDLE_MINUTES", 120, lowest=0, highest=20_160)  # 0: no such limit
+SESSION_MAX_HOURS = env_number("SESSION_MAX_HOURS", 12, lowest=1, highest=336)
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "dashboard.errors.forged"
 # A pasted list of ten thousand media fits; nothing is ever uploaded.

@@ -10,11 +10,16 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.forms import ChangePasswordForm, LoginForm
 from allauth.core import context
+from allauth.core.internal.ratelimit import consume
+from django.contrib import messages
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext, gettext_lazy
 
+from dashboard.devices import known_device, remember_device
+from dashboard.freshness import is_fresh
 from quarantine.models import Staff
 
 logger = logging.getLogger(__name__)
@@ -72,12 +77,31 @@ class StaffAdapter(DefaultAccountAdapter):
             url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
         )
 
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """What allauth asks before second factors change. It would not count the sign-in itself."""
+        return not is_fresh(context.request)
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        """Count by name alone. allauth adds the Host header, and a client may write any port into that."""
-        return str(credentials.get("username", "")).lower()
+        """Count by name, and apart where somebody signed in to it before. allauth adds what a client may write."""
+        name = str(credentials.get("username", "")).lower()
+        return f"{name}\n{known_device(request, name)}"
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count by address too: but one office may share an address, so not in a browser that is known."""
+        self._from_address = None
+        if not known_device(request, str(credentials.get("username", ""))):
+            self._from_address = consume(request, app="allauth.account", action="login_failed_from")
+            if not self._from_address:
+                raise self.validation_error("too_many_login_attempts")
+        super().pre_authenticate(request, **credentials)
+
+    def _rollback_login_failed_rl_usage(self) -> None:
+        super()._rollback_login_failed_rl_usage()
+        if self._from_address:
+            self._from_address.rollback()
 
     def add_message(
         self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kwargs: Any
@@ -90,7 +114,13 @@ class StaffAdapter(DefaultAccountAdapter):
         """Take the occasion to forget sessions that have run out: an index away, and nobody else does it."""
         request.session.clear_expired()
         response: HttpResponse = super().post_login(request, user, **details)
+        remember_device(request, response, user.username)
         return response
+
+    def respond_user_inactive(self, request: HttpRequest, user: Staff) -> HttpResponse:
+        """By a passkey or at a provider: whoever gets so far has shown that the account is theirs, and may know."""
+        messages.error(request, gettext("This account is disabled."))
+        return redirect("account_login")
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         # repr: what was typed may hold line breaks, and a log line must stay one line.

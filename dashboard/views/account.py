@@ -1,39 +1,64 @@
 """Signing in, and what people manage of their own account: password and sessions."""
 
 from http import HTTPStatus
+from typing import Any
 
-from allauth.account.forms import ChangePasswordForm, LoginForm
+from allauth.account.forms import ChangePasswordForm
 from allauth.account.views import LoginView, PasswordChangeView
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
-from django.http import HttpResponse, HttpResponseRedirect
+from django.contrib.auth.decorators import login_not_required
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.response import TemplateResponse
 from django.urls import reverse_lazy
-from django.utils.translation import get_language_from_request, gettext, ngettext, override
+from django.utils.decorators import method_decorator
+from django.utils.translation import get_language_from_request, gettext, gettext_lazy, ngettext, override
 from django.views.decorators.http import require_POST, require_safe
 
+from dashboard.errors import Words, error_page
 from dashboard.http import HtmxRequest
 from dashboard.languages import languages, remember
 from dashboard.sessions import end_other_sessions, open_sessions
 from quarantine.models import Staff
 from quarantine.staff import set_preferences
 
+SSO_ALONE = Words(
+    icon="key",
+    title=gettext_lazy("Not signed in"),
+    heading=gettext_lazy("Passwords and passkeys open nothing here"),
+    text=gettext_lazy("Nobody was signed in. Everybody signs in at the provider of single sign-on."),
+    bare=True,
+)
+THROTTLED = {"too_many_login_attempts", "rate_limited"}  # codes of allauth's errors
 THROTTLED_FOR = 600  # seconds; the longest window of ACCOUNT_RATE_LIMITS["login_failed"]
 
 
-class SignInView(LoginView):
-    """allauth's view with honest statuses: 422 for a form with errors, 429 for too many attempts."""
+class HonestForm:
+    """Before allauth's views, which answer 200 to all: 422 for a form with errors, 429 for too many attempts."""
 
-    def form_invalid(self, form: LoginForm) -> TemplateResponse:
-        response: TemplateResponse = super().form_invalid(form)
+    def form_invalid(self, form: Form) -> HttpResponse:
+        response: HttpResponse = super().form_invalid(form)  # type: ignore[misc] # of the view this is mixed into
         response.status_code = HTTPStatus.UNPROCESSABLE_ENTITY
-        if form.has_error("__all__", "too_many_login_attempts"):
+        if any(error.code in THROTTLED for errors in form.errors.as_data().values() for error in errors):
             response.status_code = HTTPStatus.TOO_MANY_REQUESTS
             response.headers["Retry-After"] = str(THROTTLED_FOR)
         return response
+
+
+@method_decorator(login_not_required, name="dispatch")
+class SignInView(HonestForm, LoginView):
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if settings.SSO_ONLY and request.method == "POST":
+            return error_page(request, SSO_ALONE, status=HTTPStatus.FORBIDDEN)
+        response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
+        return response
+
+    def get_context_data(self, **more: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**more)
+        return context | {"provider": settings.OIDC_ISSUER and settings.OIDC_NAME, "sso_only": settings.SSO_ONLY}
 
 
 class StaffRequest(HtmxRequest):
@@ -47,6 +72,7 @@ def account(request: StaffRequest) -> HttpResponse:
     context = {
         "sessions": open_sessions(request, request.user),
         "previews_on": settings.MEDIA_PREVIEWS,
+        "sso_only": settings.SSO_ONLY,
         "languages": languages(),
     }
     return render(request, "dashboard/account.html", context)
@@ -72,20 +98,23 @@ def preferences(request: StaffRequest) -> HttpResponseRedirect:
     return response
 
 
-class PasswordView(PasswordChangeView):
+class PasswordView(HonestForm, PasswordChangeView):
     """allauth's view; a new password ends every session that began with the old one."""
 
     template_name = "account/password.html"
     success_url = reverse_lazy("account")
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Nothing to change for whoever signs in at the provider; allauth would let them set one."""
+        staff = request.user
+        if settings.SSO_ONLY or not (isinstance(staff, Staff) and staff.has_usable_password()):
+            return redirect("account")
+        response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
+        return response
+
     def form_valid(self, form: ChangePasswordForm) -> HttpResponse:
         response: HttpResponse = super().form_valid(form)
         end_other_sessions(self.request, form.user)
-        return response
-
-    def form_invalid(self, form: ChangePasswordForm) -> TemplateResponse:
-        response: TemplateResponse = super().form_invalid(form)
-        response.status_code = HTTPStatus.UNPROCESSABLE_ENTITY
         return response
 
 

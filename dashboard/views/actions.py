@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.action_exports import action_export as exported
 from dashboard.action_filters import ActionFilter
 from dashboard.admission import admission
+from dashboard.freshness import require_fresh
 from dashboard.http import render_page
 from dashboard.intake import Request
 from dashboard.languages import in_english
@@ -79,6 +80,8 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
     """Show the plan; or do it, if that is the plan that was seen and a reason came with it."""
     said = ""
     if request.POST.get("digest"):
+        if len(actions.takes(shown, staff=request.user)) > 1:  # more than it takes for daily work
+            require_fresh(request)
         try:
             return redirect("action-detail", decided(request, shown).pk)
         except ActionError as error:

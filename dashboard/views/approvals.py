@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
+from dashboard.freshness import require_fresh
 from dashboard.views.account import StaffRequest
 from dashboard.views.actions import WITH, detail
 from quarantine import approvals
@@ -24,6 +25,7 @@ from quarantine.worker import perform_if_small
 @require_POST
 def action_approve(request: StaffRequest, number: int) -> HttpResponse:
     require(request.user, Capability.APPROVE)  # before anybody learns which actions there are
+    require_fresh(request)
     action = get_object_or_404(Action, pk=number)
     note, seen = request.POST.get("note", ""), request.POST.get("digest", "")
     try:

@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
+from dashboard.freshness import require_fresh
 from dashboard.http import render_page
 from dashboard.views.account import StaffRequest
 from quarantine import runner
@@ -75,6 +76,8 @@ def backfill(request: StaffRequest) -> HttpResponse:
 
 @require_POST
 def start_run(request: StaffRequest, kind: str) -> HttpResponse:
+    require(request.user, Capability.BACKFILL)
+    require_fresh(request)
     runner.ask(Run.Kind(kind), staff=request.user)
     return redirect("backfill")
 
@@ -82,5 +85,6 @@ def start_run(request: StaffRequest, kind: str) -> HttpResponse:
 @require_POST
 def pause_run(request: StaffRequest, number: int) -> HttpResponse:
     require(request.user, Capability.BACKFILL)  # before anybody learns which runs there are
+    require_fresh(request)
     runner.pause(get_object_or_404(Run, pk=number), staff=request.user)
     return redirect("backfill")

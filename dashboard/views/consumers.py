@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
+from dashboard.freshness import require_fresh
 from dashboard.http import render_page
 from dashboard.views.account import StaffRequest
 from quarantine import consumers
@@ -29,6 +30,7 @@ def consumer_list(request: StaffRequest) -> HttpResponse:
 def consumer_add(request: StaffRequest) -> HttpResponse:
     """Answers with the token itself, not by a redirect: it is shown once and kept nowhere."""
     require(request.user, Capability.MANAGE_TOKENS)
+    require_fresh(request)
     name, scopes = request.POST.get("name", "").strip(), request.POST.getlist("scope")
     try:
         days = read_days(request.POST.get("days", ""))
@@ -41,6 +43,7 @@ def consumer_add(request: StaffRequest) -> HttpResponse:
 @require_POST
 def consumer_revoke(request: StaffRequest, number: int) -> HttpResponse:
     require(request.user, Capability.MANAGE_TOKENS)  # before anybody learns which there are
+    require_fresh(request)
     consumer = get_object_or_404(Consumer, pk=number)
     consumers.revoke(consumer.name, staff=request.user)
     messages.success(request, gettext("The token opens nothing any more."))

@@ -12,6 +12,7 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
+from dashboard.admission import admission
 from dashboard.bearer import HEADERS, RefusedError, caller, only_get, uses
 from dashboard.change_json import change_text, compact
 from dashboard.changes_api import parse_integer, parse_limit, refusal, refused_by
@@ -22,7 +23,7 @@ from dashboard.terms import BIGGEST
 from quarantine.fold import LedgerError
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import Download
-from quarantine.models import Capability, Change, MediaItem, Scope, Staff, State
+from quarantine.models import Change, MediaItem, Scope, State
 from quarantine.mxc import Mxc
 
 BYPASS = "admin_unsafely_bypass_quarantine"
@@ -110,7 +111,6 @@ def fetched(mxc: Mxc) -> Iterator[Download]:
 @for_programs
 def openapi(request: HttpRequest) -> HttpResponse:
     """For a token of any scope, and for whoever is signed in."""
-    staff = request.user
-    if not (isinstance(staff, Staff) and staff.may(Capability.READ)):
+    if admission(request) is None:
         caller(authorization(request), *Scope)
     return HttpResponse(compact(DESCRIPTION), content_type="application/json", status=HTTPStatus.OK, headers=HEADERS)

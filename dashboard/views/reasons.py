@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
+from dashboard.freshness import require_fresh
 from dashboard.http import render_page
 from dashboard.views.account import StaffRequest
 from quarantine import ledger
@@ -47,6 +48,8 @@ def reason_change(request: StaffRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def requarantine(request: StaffRequest) -> HttpResponse:
+    require(request.user, Capability.MANAGE_SETTINGS)
+    require_fresh(request)
     on = request.POST.get("on") == "on"
     set_requarantine(on=on, staff=request.user)
     words = (

@@ -7,6 +7,7 @@ import "./hotkeys.js";
 import "./live.js";
 import "./local-time.js";
 import "./menus.js";
+import "./passkey.js";
 import "./paste.js";
 import "./plan.js";
 import "./preview.js";

@@ -7,6 +7,8 @@ what it names in `make_world`: the numbers are 1, the names those of tests.dashb
 import re
 from dataclasses import dataclass
 
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
 from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.urls import URLPattern, get_resolver
@@ -88,6 +90,8 @@ def make_world(staff):
     Leg.objects.create(run=make_run(), over="local")
     SavedView.objects.create(pk=1, staff=staff, name="Mine", query="scope=local", created_at=BEGINNING)
     UserSession.objects.create(pk=1, user=staff, session_key="x" * 32, ip="192.0.2.7", user_agent="x")
+    TOTP.activate(staff, "JBSWY3DPEHPK3PXP")
+    RecoveryCodes.activate(staff)
     consumers.create("hma", scopes=[Scope.CHANGES])
     Consumer.objects.update(id=1)
     Alert.objects.create(pk=1, kind="burst", since=BEGINNING, last_at=BEGINNING, created_at=BEGINNING)

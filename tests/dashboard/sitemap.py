@@ -19,7 +19,17 @@ EXAMPLES = {
     "alert_kind": "burst",
 }
 # All that strangers may ask for.
-PUBLIC = {"/login/", "/logout/", "/language/", "/healthz", "/readyz"}
+PUBLIC = {
+    "/login/",
+    "/login/code/",
+    "/login/passkey/",
+    "/login/sso/",
+    "/login/sso/callback/",
+    "/logout/",
+    "/language/",
+    "/healthz",
+    "/readyz",
+}
 
 # Read by programs, which must be told 401 instead of being led to a page.
 FOR_PROGRAMS = {

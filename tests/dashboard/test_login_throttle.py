@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.db import connections
 from django.test import Client
 
-from tests.dashboard.people import sign_in
+from tests.dashboard.people import sign_in, signed_in
 from tests.environment import ROOT
 from tests.factories import make_staff
 
@@ -36,6 +36,68 @@ def test_ten_failures_close_an_account_from_everywhere():
     assert refused.status_code == 429
     assert THROTTLED in refused.text
     assert refused.headers["Retry-After"] == "600"
+
+
+def known_browser(name="anna", **defaults):
+    """One that this person signed in from, and out again."""
+    client = signed_in(name, **defaults)
+    client.post("/logout/")
+    return client
+
+
+def test_a_stranger_keeps_nobody_out_of_a_browser_they_signed_in_from():
+    known, new = known_browser(), Client(REMOTE_ADDR="198.51.100.9")
+    attempts(12)
+    assert sign_in(new).status_code == 429
+
+    assert sign_in(known).status_code == 302
+
+
+def test_a_noisy_neighbour_keeps_nobody_out_of_a_browser_they_signed_in_from():
+    known = known_browser()
+    assert [sign_in(Client(), f"name{n}", "wrong").status_code for n in range(31)][-1] == 429
+
+    assert sign_in(known).status_code == 302
+
+
+def test_a_known_browser_may_guess_no_more_than_others():
+    known = known_browser()
+
+    assert attempts(12, known) == [422] * 10 + [429] * 2
+    assert sign_in(known_browser()).status_code == 302
+
+
+@pytest.mark.parametrize("forge", [lambda value: value[:-2], lambda value: "", lambda value: "x:y:z", str.upper])
+def test_a_browser_is_not_known_by_its_word(forge):
+    make_staff("ben")
+    known = known_browser()
+    forged, bens = Client(), known_browser("ben")
+    forged.cookies["quarantine_device"] = forge(known.cookies["quarantine_device"].value)
+    attempts(10)
+
+    assert [sign_in(client).status_code for client in (forged, bens)] == [429, 429]
+
+
+def test_a_shared_browser_is_known_to_each_who_signed_in_from_it():
+    make_staff("ben")
+    shared = known_browser()
+    sign_in(shared, "ben")
+    shared.post("/logout/")
+    attempts(10)
+    attempts(10, name="ben")
+
+    assert sign_in(shared, "ben").status_code == 302
+    shared.post("/logout/")
+    assert sign_in(shared).status_code == 302
+
+
+def test_the_cookie_that_knows_a_browser_opens_nothing():
+    known, thief = known_browser(), Client()
+    thief.cookies["quarantine_device"] = known.cookies["quarantine_device"].value
+
+    cookie = known.cookies["quarantine_device"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+    assert thief.get("/account/").status_code == 302
 
 
 def test_an_account_that_does_not_exist_is_closed_alike():

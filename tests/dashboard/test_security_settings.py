@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from secrets import token_urlsafe
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
 from django.core.cache.backends.db import DatabaseCache
 from django.utils.module_loading import import_string
 
@@ -15,6 +17,7 @@ from tests.environment import ROOT, declared_variables, process_environ, setting
 GOOD = {"SECRET_KEY": token_urlsafe(50), "HTTPS": "on", "ALLOWED_HOSTS": "quarantine.example"}
 PASSWORD = "hunter2"
 TO_ACT = {"HOMESERVER_DATABASE_URL": "postgres://u@h/x", "HOMESERVER_NAME": "h"}
+AT_PROVIDER = {"OIDC_CLIENT_ID": "x", "OIDC_ROLES": "a=viewer"}
 REFUSED = [
     {"SECRET_KEY": ""},
     {"SECRET_KEY": "short"},
@@ -71,6 +74,22 @@ REFUSED = [
     {"ALERT_MATRIX_TOKEN_FILE": "/nowhere"},
     {"ALERT_MATRIX_URL": "matrix.example"},
     {"LOG_FORMAT": "xml"},
+    {"BULK_RELEASE_LIMIT": "many"},
+    {"MFA_REQUIRED": "always"},
+    {"SESSION_IDLE_MINUTES": "-1"},
+    {"SESSION_MAX_HOURS": "0"},
+    {"REAUTH_MINUTES": "soon"},
+    {"OIDC_ISSUER": "login.example", **AT_PROVIDER},
+    {"OIDC_ISSUER": "http://login.example", **AT_PROVIDER},  # sign-ins, unencrypted
+    {"OIDC_ISSUER": f"https://u:{PASSWORD}@login.example", **AT_PROVIDER},
+    {"OIDC_CLIENT_ID": "", "OIDC_ISSUER": "https://login.example", "OIDC_ROLES": "a=viewer"},
+    {"OIDC_CLIENT_SECRET": f"{PASSWORD} {PASSWORD}"},
+    {"OIDC_CLIENT_SECRET_FILE": "/nowhere"},
+    {"OIDC_ROLES": "", "OIDC_ISSUER": "https://login.example", "OIDC_CLIENT_ID": "x"},
+    {"OIDC_ROLES": "admins"},
+    {"OIDC_ROLES": "admins=emperor"},
+    {"OIDC_ORIGINS": "login.example"},
+    {"SSO_ONLY": "on"},
 ]
 
 
@@ -106,7 +125,7 @@ def test_good_values_start():
 
 def test_every_kind_of_value_is_tried():
     """A new variable must be tried here, or be one that takes any text."""
-    free_text = {"DEMO_PASSWORD"}
+    free_text = {"DEMO_PASSWORD", "OIDC_NAME", "OIDC_ROLE_CLAIM", "OIDC_SCOPES"}
 
     assert declared_variables() - free_text <= {name for case in REFUSED for name in case}
 
@@ -129,6 +148,8 @@ def test_djangos_admin_is_not_there():
 def test_sessions_live_in_the_database_and_the_throttle_is_shared():
     assert settings.SESSION_ENGINE == "django.contrib.sessions.backends.db"
     assert issubclass(import_string(settings.CACHES["default"]["BACKEND"]), DatabaseCache)
+    assert issubclass(import_module(settings.SESSION_ENGINE).SessionStore, SessionStore)
+    assert settings.CACHES["default"]["BACKEND"] == "django.core.cache.backends.db.DatabaseCache"
 
 
 def test_transport_security_of_an_attached_database_is_kept():

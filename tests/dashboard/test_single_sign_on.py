@@ -1,0 +1,307 @@
+"""Signing in at a real provider of OpenID Connect, which the test starts."""
+
+import time
+from functools import partial
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from allauth.socialaccount.models import SocialAccount
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.test import Client
+
+from quarantine.models import AccessEntry, Consumer, Role, Staff
+from quarantine.single_sign_on import values_of
+from quarantine.staff import disable_staff
+from tests import providers
+from tests.dashboard.people import sign_in
+from tests.environment import settings_with
+from tests.factories import make_staff
+from tests.providers import running_provider
+
+pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore::DeprecationWarning:authlib")]
+SETTINGS = ("OIDC_ISSUER", "OIDC_NAME", "OIDC_ROLES", "OIDC_ROLE_CLAIM", "OIDC_PROVIDER_ID", "SOCIALACCOUNT_PROVIDERS")
+ROLES = "bosses=admin,mods=moderator,everybody=viewer"
+
+
+@pytest.fixture(scope="module")
+def issuer():
+    with running_provider() as issuer:
+        yield issuer
+
+
+def use(settings, **environ):
+    found = settings_with(
+        {"OIDC_CLIENT_ID": "dashboard", "OIDC_CLIENT_SECRET": "secret", "OIDC_ROLES": ROLES} | environ
+    )
+    for name in (*SETTINGS, "SSO_ONLY", "SECURE_CSP"):
+        setattr(settings, name, found[name])
+
+
+@pytest.fixture(autouse=True)
+def _provider(db, settings, issuer):
+    cache.clear()
+    use(settings, OIDC_ISSUER=issuer)
+
+
+@pytest.fixture
+def people(issuer):
+    """A function: what the provider says of somebody from now on."""
+    say = partial(providers.say, issuer)
+    say("17", preferred_username="carla", groups=["mods", "everybody"], email="anna@matrix.example")
+    return say
+
+
+def begin(client, path="/login/sso/", **data):
+    answer = client.post(path, data)
+    assert answer.status_code == 302, answer.text
+    return answer.headers["Location"]
+
+
+def at_provider(address, sub="17"):
+    """Show there who one is; returns the address the provider leads back to."""
+    answer = httpx.post(address, data={"sub": sub})
+    assert answer.status_code == 302, answer.text
+    return answer.headers["Location"].removeprefix("http://testserver")
+
+
+def come_in(client, sub="17", **data):
+    return client.get(at_provider(begin(client, **data), sub))
+
+
+def is_signed_in(client):
+    return client.get("/account/").status_code == 200
+
+
+@pytest.mark.usefixtures("people")
+def test_the_first_sign_in_opens_an_account_with_the_role_of_the_claim(client):
+    answer = come_in(client, next="/insights/?range=24h")
+
+    assert answer.headers["Location"] == "/insights/?range=24h"
+    carla = Staff.objects.get()
+    assert (carla.username, carla.role, carla.has_usable_password()) == ("carla", Role.MODERATOR, False)
+    assert is_signed_in(client)
+    assert SocialAccount.objects.get().extra_data == {}
+
+
+def test_the_role_follows_the_claim_at_each_sign_in(client, people):
+    come_in(client)
+    people("17", preferred_username="renamed", groups=["bosses"])
+
+    come_in(Client())
+
+    assert list(Staff.objects.values_list("username", "role")) == [("carla", Role.ADMIN)]
+    told = AccessEntry.objects.filter(who="single sign-on").order_by("pk").values_list("what", "target")
+    assert list(told) == [("account-added", "carla"), ("role-changed", "carla")]
+
+
+def test_whoever_loses_every_role_is_out_everywhere(client, people):
+    come_in(client)
+    people("17", preferred_username="carla", groups=["others"])
+
+    answer = come_in(Client())
+
+    assert answer.status_code == 403
+    assert "gives you no role here" in answer.text
+    assert not is_signed_in(client)
+
+
+def test_without_a_role_no_account_is_opened(client, people):
+    people("18", preferred_username="dora", groups="bosses-not")
+
+    assert come_in(client, "18").status_code == 403
+    assert not Staff.objects.exists()
+    assert not is_signed_in(client)
+
+
+@pytest.mark.parametrize("name", ["anna", "ANNA", "system", "terminal", "<b>x</b>", "", "a b"])
+def test_a_name_that_is_taken_or_no_name_opens_nothing(client, people, name):
+    anna = make_staff("anna", role=Role.ADMIN)
+    people("19", preferred_username=name, groups=["everybody"], email="anna@matrix.example")
+
+    answer = come_in(client, "19")
+
+    assert answer.status_code == 403
+    assert "<b>x" not in answer.text
+    assert not is_signed_in(client)
+    assert list(Staff.objects.all()) == [anna]
+    assert not SocialAccount.objects.exists()
+
+
+def test_a_disabled_account_stays_shut(client, people):
+    make_staff("boss", role=Role.ADMIN)
+    come_in(client)
+    disable_staff("carla")
+
+    come_in(client)
+
+    assert not is_signed_in(client)
+
+
+def test_another_issuer_with_the_same_ids_opens_another_account(client, people, settings, issuer):
+    come_in(client)
+    people("17", preferred_username="mallory", groups=["everybody"])
+    use(settings, OIDC_ISSUER=issuer.replace("localhost", "127.0.0.1"))
+
+    come_in(Client())
+
+    assert set(Staff.objects.values_list("username", flat=True)) == {"carla", "mallory"}
+
+
+# --- The way there and back ---------------------------------------------------------------
+
+
+def test_state_nonce_and_pkce_go_along(client, issuer):
+    address = begin(client)
+    asked = parse_qs(urlsplit(address).query)
+
+    assert address.startswith(f"{issuer}/oauth2/authorize?")
+    assert asked["redirect_uri"] == ["http://testserver/login/sso/callback/"]
+    assert asked["code_challenge_method"] == ["S256"]
+    assert {"state", "nonce", "code_challenge"} <= asked.keys()
+    assert set(asked["scope"][0].split()) == {"openid", "profile"}
+
+
+@pytest.mark.usefixtures("people")
+def test_an_answer_belongs_to_the_browser_that_asked_and_works_once(client):
+    back = at_provider(begin(client))
+
+    assert Client().get(back).status_code == 403
+    assert client.get(back).headers["Location"] == "/"
+    assert Client().get(back).status_code == 403
+    assert Staff.objects.count() == 1
+
+
+@pytest.mark.usefixtures("people")
+def test_an_answer_to_another_question_opens_nothing(client):
+    """The code of somebody else's sign-in, put into one's own: the nonce tells."""
+    victim = parse_qs(urlsplit(at_provider(begin(Client()))).query)["code"][0]
+    mine = parse_qs(urlsplit(begin(client)).query)["state"][0]
+
+    assert client.get("/login/sso/callback/", {"code": victim, "state": mine}).status_code == 403
+    assert not is_signed_in(client)
+
+
+@pytest.mark.parametrize("query", ["", "?error=access_denied", "?code=x", "?code=x&state=y", "?state=%00&code=%00"])
+def test_nonsense_is_refused_in_words(client, query):
+    answer = client.get(f"/login/sso/callback/{query}")
+
+    assert answer.status_code == 403
+    assert "Nobody was signed in" in answer.text
+
+
+def test_saying_no_there_is_refused_in_words(client, people):
+    answer = httpx.post(begin(client), data={"action": "deny"})
+
+    assert client.get(answer.headers["Location"].removeprefix("http://testserver")).status_code == 403
+
+
+def test_a_provider_that_is_away_is_said_in_words(client, settings):
+    use(settings, OIDC_ISSUER="http://127.0.0.1:9")
+
+    answer = client.post("/login/sso/")
+
+    assert answer.status_code == 502
+    assert "does not answer as it should" in answer.text
+
+
+def test_one_that_speaks_for_another_is_not_asked(client, settings, issuer):
+    use(settings, OIDC_ISSUER=f"{issuer}/oauth2/..")
+
+    assert client.post("/login/sso/").status_code == 502
+
+
+def test_without_a_provider_there_is_no_way(client, settings):
+    settings.OIDC_ISSUER = ""
+
+    assert client.post("/login/sso/").status_code == 404
+    assert client.get("/login/sso/callback/").status_code == 404
+    assert "single sign-on" not in client.get("/login/").text
+
+
+# --- Alone, and asked again ---------------------------------------------------------------
+
+
+def test_alone_it_leaves_no_other_way_in(client, people, settings):
+    settings.SSO_ONLY = True
+    make_staff("anna")
+
+    assert sign_in(client).status_code == 403
+    assert client.get("/login/passkey/", headers={"Accept": "application/json"}).status_code == 403
+    assert 'name="password"' not in client.get("/login/").text
+    come_in(client)
+    assert is_signed_in(client)
+
+
+def test_a_second_factor_that_is_required_is_the_providers(client, people, settings):
+    settings.MFA_REQUIRED = True
+
+    come_in(client)
+
+    assert is_signed_in(client)
+
+
+@pytest.fixture
+def stale(client, people):
+    people("17", preferred_username="carla", groups=["bosses"])
+    come_in(client)
+    session = client.session
+    session["began_at"] = time.time() - 3000
+    session["account_authentication_methods"][-1]["at"] = time.time() - 3000
+    session.save()
+    return client
+
+
+def test_whoever_is_asked_again_shows_it_at_the_provider(stale):
+    asked = stale.post("/consumers/add/", {"name": "hma", "scope": "changes:read"}).headers["Location"]
+    assert "Show it at single sign-on" in stale.get(asked).text
+    address = begin(stale, "/account/confirm/sso/", next="/consumers/add/")
+    question = parse_qs(urlsplit(address).query)
+    assert (question["prompt"], question["max_age"]) == (["login"], ["0"])
+    assert not Consumer.objects.exists()
+
+    answer = stale.get(at_provider(address))
+
+    assert "The token of hma" in answer.text
+    assert Session.objects.count() == 1
+
+
+def test_somebody_else_there_is_not_who_was_asked(stale, people):
+    people("20", preferred_username="eve", groups=["bosses"])
+    stale.post("/consumers/add/", {"name": "hma", "scope": "changes:read"})
+
+    answer = stale.get(at_provider(begin(stale, "/account/confirm/sso/", next="/consumers/add/"), "20"))
+
+    assert answer.status_code == 403
+    assert not Consumer.objects.exists()
+    assert stale.get("/account/factors/app/").headers["Location"].startswith("/account/confirm/")
+
+
+def test_there_is_no_password_to_change(client, people):
+    come_in(client)
+
+    assert "Change your password" not in client.get("/account/").text
+    for answer in (client.get("/account/password/"), client.post("/account/password/", {"password1": "x" * 12})):
+        assert answer.headers["Location"] == "/account/"
+    assert not Staff.objects.get().has_usable_password()
+
+
+# --- What is read from a claim ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("claims", "name", "values"),
+    [
+        ({"groups": "a"}, "groups", {"a"}),
+        ({"groups": ["a", 1, None, ["b"]]}, "groups", {"a"}),
+        ({"realm_access": {"roles": ["a"]}}, "realm_access.roles", {"a"}),
+        ({"https://x.example/roles": ["a"]}, "https://x.example/roles", {"a"}),
+        ({"realm_access": ["roles"]}, "realm_access.roles", set()),
+        ({"groups": {"a": 1}}, "groups", set()),
+        ({}, "groups", set()),
+        ({"groups": True}, "groups", set()),
+    ],
+)
+def test_values_of_a_claim(claims, name, values):
+    assert values_of(claims, name) == values
