@@ -7,8 +7,13 @@ import subprocess
 import sys
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
+from allauth.socialaccount.models import SocialAccount
 
-from quarantine.models import Staff
+from quarantine.models import AccessEntry, Staff
+from tests.dashboard.people import signed_in
 from tests.environment import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -124,3 +129,53 @@ def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(process_env
     assert process.returncode == code
     assert PASSWORD.encode() not in shown
     assert Staff.objects.filter(username="anna").exists() == (code == 0)
+
+
+@pytest.mark.sqlite
+def test_whoever_lost_everything_is_let_in_from_the_terminal(staff):
+    staff("add", "anna", "--role", "admin", password=PASSWORD)
+    client = signed_in("anna")
+    anna = Staff.objects.get()
+    TOTP.activate(anna, "JBSWY3DPEHPK3PXP")
+    RecoveryCodes.activate(anna)
+    Authenticator.objects.create(user=anna, type="webauthn", data={"name": "x", "credential": {}})
+
+    done = staff("recover", "anna", password="another horse battery\n")
+
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines() == [
+        "anna has a new password.",
+        "Second factors removed: totp authenticator, recovery codes, webauthn. Sessions ended: 1.",
+    ]
+    assert not Authenticator.objects.exists()
+    assert client.get("/account/").status_code == 302
+    told = AccessEntry.objects.order_by("-pk")[0]
+    assert (told.what, told.who, told.target) == ("password-changed", "terminal", "anna")
+    anna.refresh_from_db()
+    assert (anna.check_password("another horse battery"), anna.role) == (True, "admin")
+
+
+@pytest.mark.sqlite
+def test_a_recovery_that_cannot_be_done_changes_nothing(staff):
+    staff("add", "anna", password=PASSWORD)
+    TOTP.activate(Staff.objects.get(), "JBSWY3DPEHPK3PXP")
+
+    refused = [staff("recover", "anna", password="short"), staff("recover", "nobody", password=PASSWORD)]
+
+    assert [run.returncode for run in refused] == [1, 1]
+    assert b"too short" in refused[0].stderr
+    assert Authenticator.objects.count() == 1
+    assert Staff.objects.get().check_password(PASSWORD)
+
+
+@pytest.mark.sqlite
+def test_an_account_is_given_to_one_person_at_the_provider(staff):
+    sso = {"OIDC_ISSUER": "https://login.example", "OIDC_CLIENT_ID": "x", "OIDC_ROLES": "a=viewer"}
+    for name in ("anna", "ben"):
+        staff("add", name, password=PASSWORD)
+
+    assert b"OIDC_ISSUER is not set" in staff("link", "anna", "17").stderr
+    assert staff("link", "anna", "17", **sso).returncode == 0
+    assert b"has another account here" in staff("link", "ben", "17", **sso).stderr
+    assert b"belongs to somebody" in staff("link", "anna", "18", **sso).stderr
+    assert list(SocialAccount.objects.values_list("user__username", "uid")) == [("anna", "17")]

@@ -5,10 +5,12 @@ import json
 import sys
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from quarantine.models import Role, Staff
+from quarantine.recovery import link, recover
 from quarantine.staff import StaffError, add_staff, disable_staff, enable_staff, set_password, set_role
 
 VERBS = {
@@ -17,12 +19,14 @@ VERBS = {
     "enable": "open a disabled account again",
     "set-role": "change what an account may do",
     "set-password": "replace a forgotten password and end the account's sessions",
+    "recover": "let somebody in who lost the second factor: new password, no factors, no sessions",
+    "link": "give an account to a person at the provider of single sign-on",
     "list": "print all accounts",
 }
 
 
 class Command(BaseCommand):
-    help = "Add, disable and list the accounts of staff."
+    help = "Add, disable, recover and list the accounts of staff."
     requires_system_checks = ()  # they open the database before its absence can be said in a sentence
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -32,8 +36,9 @@ class Command(BaseCommand):
             verb[name].add_argument("name", metavar="NAME")
         for name in ("add", "set-role"):
             verb[name].add_argument("--role", choices=Role.values, required=name == "set-role", default=Role.VIEWER)
-        for name in ("add", "set-password"):
+        for name in ("add", "set-password", "recover"):
             verb[name].add_argument("--password-stdin", action="store_true", help="read the password from stdin")
+        verb["link"].add_argument("subject", metavar="SUB", help="what the provider calls them: the claim `sub`")
         verb["list"].add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, verb: str, **options: Any) -> None:
@@ -65,6 +70,20 @@ class Command(BaseCommand):
     def set_password(self, *, name: str, password_stdin: bool, **_options: Any) -> None:
         staff = set_password(name=name, password=read_password(from_stdin=password_stdin))
         self.stdout.write(f"{staff.username} has a new password; every session of the account has ended.")
+
+    def recover(self, *, name: str, password_stdin: bool, **_options: Any) -> None:
+        done = recover(name=name, password=read_password(from_stdin=password_stdin))
+        factors = ", ".join(done.factors).lower() or "none, there were none"
+        self.stdout.write(f"{done.staff.username} has a new password.")
+        self.stdout.write(f"Second factors removed: {factors}. Sessions ended: {done.sessions}.")
+        if not done.staff.is_active:
+            self.stdout.write("The account is still disabled: `manage.py staff enable` opens it.")
+        if settings.SSO_ONLY:
+            self.stdout.write("SSO_ONLY is on: passwords open nothing until it is off.")
+
+    def link(self, *, name: str, subject: str, **_options: Any) -> None:
+        staff = link(name=name, subject=subject)
+        self.stdout.write(f"{staff.username} is whom {settings.OIDC_ISSUER} calls {subject!r}.")
 
     def list(self, *, json: bool, **_options: Any) -> None:
         rows = [as_row(staff) for staff in Staff.objects.order_by("username")]
