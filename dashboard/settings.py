@@ -10,12 +10,10 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
+from dashboard.alert_environment import check_alerts, env_address, env_addresses, env_mailer, env_room, env_sender
 from dashboard.databases import SHARED_CACHES, SQLITE_WRITER, attached, ledger
 from dashboard.environment import (
-    check_alerts,
     env,
-    env_address,
-    env_addresses,
     env_bool,
     env_choice,
     env_database,
@@ -23,15 +21,12 @@ from dashboard.environment import (
     env_homeserver_url,
     env_hosts,
     env_issuer,
-    env_mailer,
     env_networks,
     env_number,
     env_origins,
     env_replica,
     env_roles,
-    env_room,
     env_secret,
-    env_sender,
     env_server_name,
     env_token,
     origin_of,
