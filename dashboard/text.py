@@ -114,7 +114,6 @@ def type_label(media_type: str) -> str:
     return str(SUBTYPES.get(subtype.lower(), cut_middle(subtype, 24)) or gettext("Type unknown"))
 
 
-SENTENCE = re.compile(r"(?<=[.!?]) ")
 ICONS = {"image": "image", "video": "video", "audio": "audio"}
 ARCHIVE = re.compile(r"zip|tar|7z|rar|compressed", re.IGNORECASE)
 CODE = re.compile(r"html|xml|javascript|json|x-sh|executable|wasm", re.IGNORECASE)
@@ -132,11 +131,6 @@ def mid_sentence(words: object) -> str:
     """A label within a sentence. In English its first letter becomes small; elsewhere that may be wrong."""
     text = str(words)
     return text.lower() if get_language() in {None, "en"} else text
-
-
-def recorded(words: str) -> str:
-    """What a process noted down for everybody, in English; sentences that always read the same are translated."""
-    return " ".join(gettext(sentence) for sentence in SENTENCE.split(words)) if words else ""
 
 
 def percent(number: int, total: int) -> str:

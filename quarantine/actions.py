@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db import transaction
-from django.utils.translation import gettext, gettext_lazy, override
+from django.utils.translation import gettext, gettext_lazy
 
 from quarantine.entries import UNSTORABLE, clean_mxc
 from quarantine.fields import SHA256
@@ -167,14 +167,8 @@ def to_intent(action: Action, item: Item) -> Intent:
         media_id=mxc.media_id,
         sha256=known_hash(item.row),
         fate=Fate.FAILED if failed else Fate.PENDING,
-        error=in_english(item.why),
+        error=item.why,
     )
-
-
-def in_english(text: Any) -> str:
-    """As it is recorded: everybody reads it, each page in its own language (see the filter `recorded`)."""
-    with override("en"):
-        return str(text)
 
 
 def known_hash(row: Media | None) -> str | None:

@@ -18,6 +18,7 @@ from itertools import count
 from typing import TypedDict
 
 from django.db.models import Count
+from django.utils.translation import gettext_noop
 
 from quarantine import ledger
 from quarantine.actions import Outcome, close, known_hash
@@ -39,6 +40,7 @@ from quarantine.plans import judge
 
 BATCH = 20  # media items between two looks at what staff wish; what a crash leaves half-done
 QUEUE_PATIENCE = 20.0  # seconds to wait for the batch of another action
+TAKEN = gettext_noop("Another action is under way.")
 TO_DO = (Fate.CALLED, Fate.PENDING)
 WANTED = {Verb.QUARANTINE: State.QUARANTINED, Verb.RELEASE: State.RELEASED}
 
@@ -91,8 +93,7 @@ class Performer:
         """Do the next few; whether there are more."""
         with only_one("acting", patience=QUEUE_PATIENCE) as ours:
             if not ours:
-                msg = "Another action is under way."
-                raise UnavailableError(msg)
+                raise UnavailableError(TAKEN)
             intents = list(Intent.objects.filter(action=self.action, fate__in=TO_DO).order_by("pk")[:BATCH])
             if intents:
                 self.perform(intents)

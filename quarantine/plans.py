@@ -7,10 +7,9 @@ already so, and follows a sha256 to every copy. So staff see all that first, as 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_noop
 
 from quarantine.aims import Aim
 from quarantine.entries import clean_mxc
@@ -30,11 +29,11 @@ INVERSE = {
     Verb.PROTECT: Verb.UNPROTECT,
     Verb.UNPROTECT: Verb.PROTECT,
 }
-SINCE = gettext_lazy("Something happened to it since")
-SHARED = gettext_lazy("Its file is shared with media that this action didn't change, which would change too")
+SINCE = gettext_noop("Something happened to it since")
+SHARED = gettext_noop("Its file is shared with media that this action didn't change, which would change too")
 
 
-UNSENDABLE = gettext_lazy("Its address is too long, or holds what can't be sent")
+UNSENDABLE = gettext_noop("Its address is too long, or holds what can't be sent")
 
 
 class PlanError(Exception):
@@ -48,7 +47,7 @@ class Item:
     mxc: Mxc
     row: Media | None
     fate: Fate
-    why: Any = ""  # a sentence, perhaps a lazy one
+    why: str = ""  # in English, as it is recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import DatabaseError, InterfaceError, connections
-from django.utils.translation import override
+from django.utils.translation import gettext_noop
 
 from quarantine.actions import close, lock_of
 from quarantine.approvals import expire_late
@@ -28,8 +28,12 @@ AT_ONCE_SECONDS = 5.0  # nor is a homeserver that takes longer worth a wait for 
 LONGEST_PAUSE = 30.0  # seconds
 LOOK_EVERY = 0.5
 UNDER_WAY = (Work.Status.WAITING, Work.Status.RUNNING)
-AGAIN = "Nothing is lost; it is tried again by itself."
-BROKEN = "The dashboard itself failed here; its log says how. What is done is recorded, the rest can be resumed."
+# What is noted down is English; pages translate it (dashboard/recorded.py).
+AWAY = gettext_noop("The homeserver's database can't be read ({error}).")
+AGAIN = gettext_noop("Nothing is lost; it is tried again by itself.")
+BROKEN = gettext_noop(
+    "The dashboard itself failed here; its log says how. What is done is recorded, the rest can be resumed."
+)
 
 
 def attempt(action: Action, *, stop: threading.Event, rest: float = 0.0, turn: int | None = None) -> float | None:
@@ -44,7 +48,7 @@ def attempt(action: Action, *, stop: threading.Event, rest: float = 0.0, turn: i
         try:
             Performer(action, gateway(), stop, rest, turn).go()
         except HomeserverAwayError as error:
-            say(action, Work.Status.WAITING, f"The homeserver's database can't be read ({error}). {AGAIN}")
+            say(action, Work.Status.WAITING, f"{AWAY.format(error=error)} {AGAIN}")
             return 0.0
         except UnavailableError as error:
             say(action, Work.Status.WAITING, f"{error} {AGAIN}")
@@ -68,8 +72,7 @@ def perform_if_small(action: Action) -> None:
     patience.daemon = True
     patience.start()
     try:
-        with override("en"):  # what it says is recorded, for everybody
-            attempt(action, stop=stop)
+        attempt(action, stop=stop)
     finally:
         patience.cancel()
 

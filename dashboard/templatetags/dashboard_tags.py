@@ -17,6 +17,7 @@ from django.utils.translation import get_language, gettext, gettext_lazy
 from dashboard import text, times
 from dashboard.intake import plan_query
 from dashboard.languages import languages as known_languages
+from dashboard.recorded import recorded
 from dashboard.script_words import script_words
 from dashboard.storage import ALL_SHEETS, ordered
 from dashboard.terms import Term
@@ -40,7 +41,7 @@ register.filter("plain", text.plain)
 register.filter("file_name", text.file_name)
 register.filter("identifier", text.identifier)
 register.filter("initials", text.initials)
-register.filter("recorded", text.recorded)
+register.filter("recorded", recorded)
 register.filter("mid_sentence", text.mid_sentence)
 register.filter("size", text.size)
 register.filter("type_label", text.type_label)

@@ -22,7 +22,7 @@ from dashboard.freshness import require_fresh
 from dashboard.http import render_page
 from dashboard.intake import Request
 from dashboard.languages import in_english
-from dashboard.text import recorded
+from dashboard.recorded import recorded
 from dashboard.views.account import StaffRequest
 from dashboard.views.exports import ExportOpening, Taken, problem
 from quarantine import actions

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST
 
 from dashboard.bearer import RefusedError
 from dashboard.media_downloads import DownloadOpening, new_slots, open_download
-from dashboard.text import recorded
+from dashboard.recorded import recorded
 from dashboard.views.account import StaffRequest
 from quarantine.mxc import Mxc
 from quarantine.reveals import NotShowableError, reveal

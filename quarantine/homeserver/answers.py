@@ -6,6 +6,7 @@ from ssl import SSLCertVerificationError, SSLEOFError, SSLError
 from typing import Any
 
 import httpx
+from django.utils.translation import gettext_noop
 
 from quarantine.homeserver.gateway import (
     Download,
@@ -24,16 +25,38 @@ CHUNK = 65_536
 LONGEST_WAIT = 3600.0  # seconds: a longer Retry-After is nonsense
 NOT_BEGUN = {429, 503}  # said by Synapse or its proxy before anything was begun
 IN_DOUBT = {502, 504}  # said by a proxy that lost Synapse, perhaps half-way
+# The sentences are English, for some are recorded; pages translate them (dashboard/recorded.py).
 REFUSALS = {
-    401: "The homeserver doesn't know our access token: it was revoked. "
-    "Set a new HOMESERVER_TOKEN, restart the dashboard, then resume.",
-    403: "Our access token is not of a server admin. "
-    "Make its user one, or set another HOMESERVER_TOKEN and restart the dashboard; then resume.",
+    401: gettext_noop(
+        "The homeserver doesn't know our access token: it was revoked. "
+        "Set a new HOMESERVER_TOKEN, restart the dashboard, then resume."
+    ),
+    403: gettext_noop(
+        "Our access token is not of a server admin. "
+        "Make its user one, or set another HOMESERVER_TOKEN and restart the dashboard; then resume."
+    ),
 }
-WRITERS = (
+BUSY = gettext_noop("The homeserver is busy or starting ({status}).")
+TROUBLE = gettext_noop("The homeserver is in trouble ({said}).")
+WRITERS = gettext_noop(
     "If it goes on: HOMESERVER_URL must lead to Synapse's main process, or to a worker that is a stream writer for "
     "quarantined_media_changes."
 )
+REFUSED = gettext_noop("The homeserver refused: {said}.")
+NOT_HERE = gettext_noop("The file of {media} is not on this server.")
+NO_SYNAPSE = gettext_noop(
+    "What answers at {url} does not serve Synapse's Admin API. HOMESERVER_URL must lead to Synapse's main process, "
+    "or to a worker or proxy that serves /_synapse/admin."
+)
+BAD_CERTIFICATE = gettext_noop("The certificate of {url} is not valid ({reason}).")
+NO_TLS = gettext_noop("What answers at {url} doesn't speak TLS as we do ({reason}). Is it http://?")
+UNREACHABLE = gettext_noop("The homeserver can't be reached at {url}.")
+SLOW = gettext_noop("The homeserver took too long to answer.")
+CUT_OFF = gettext_noop("The connection to the homeserver broke.")
+NO_INFO = gettext_noop("The homeserver answers without media_info. Is it Synapse?")
+LARGER = gettext_noop("The file is larger than {limit} bytes.")
+NOT_LOCAL = gettext_noop("Only local media can be protected; {media} is of another server.")
+NAMELESS = gettext_noop("{text} can't be asked for by its name.")
 
 
 class NotBegunError(UnavailableError):
@@ -73,13 +96,13 @@ def problem(response: httpx.Response, told: dict[str, Any] | None) -> Homeserver
         return SetupError(REFUSALS[status])
     if status in NOT_BEGUN | IN_DOUBT:
         kind = NotBegunError if status in NOT_BEGUN else UnavailableError
-        return kind(f"The homeserver is busy or starting ({status}).", after=wait_asked_for(response, told))
+        return kind(BUSY.format(status=status), after=wait_asked_for(response, told))
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return TroubleError(f"The homeserver is in trouble ({said}). {WRITERS}")
+        return TroubleError(f"{TROUBLE.format(said=said)} {WRITERS}")
     if told is None or code == "M_UNRECOGNIZED":
         return SetupError(no_synapse(str(response.request.url.copy_with(path="/", query=None)).rstrip("/")))
     refusal = UnknownMediaError if status == httpx.codes.NOT_FOUND else HomeserverError
-    return refusal(f"The homeserver refused: {said}.")
+    return refusal(REFUSED.format(said=said))
 
 
 def download_problem(response: httpx.Response, row: Media) -> HomeserverError:
@@ -99,14 +122,11 @@ def download_problem(response: httpx.Response, row: Media) -> HomeserverError:
 
 
 def not_here(mxc: Mxc) -> UnknownMediaError:
-    return UnknownMediaError(f"The file of {mxc} is not on this server.")
+    return UnknownMediaError(NOT_HERE.format(media=mxc))
 
 
 def no_synapse(url: str) -> str:
-    return (
-        f"What answers at {url} does not serve Synapse's Admin API. HOMESERVER_URL must lead to Synapse's main process, "
-        "or to a worker or proxy that serves /_synapse/admin."
-    )
+    return NO_SYNAPSE.format(url=url)
 
 
 def unreachable(url: str, error: Exception) -> HomeserverError:
@@ -114,17 +134,17 @@ def unreachable(url: str, error: Exception) -> HomeserverError:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, SSLCertVerificationError):
-            return SetupError(f"The certificate of {url} is not valid ({cause.verify_message}).")
+            return SetupError(BAD_CERTIFICATE.format(url=url, reason=cause.verify_message))
         if isinstance(cause, SSLError) and not isinstance(cause, SSLEOFError):
-            return SetupError(f"What answers at {url} doesn't speak TLS as we do ({cause.reason}). Is it http://?")
+            return SetupError(NO_TLS.format(url=url, reason=cause.reason))
         cause = cause.__cause__ or cause.__context__
-    return NotBegunError(f"The homeserver can't be reached at {url}.")
+    return NotBegunError(UNREACHABLE.format(url=url))
 
 
 def broken(error: httpx.TransportError | httpx.DecodingError) -> UnavailableError:
     if isinstance(error, httpx.TimeoutException):
-        return SlowError("The homeserver took too long to answer.")
-    return UnavailableError("The connection to the homeserver broke.")
+        return SlowError(SLOW)
+    return UnavailableError(CUT_OFF)
 
 
 def wait_asked_for(response: httpx.Response, told: dict[str, Any] | None) -> float:
@@ -140,8 +160,7 @@ def to_media(mxc: Mxc, told: dict[str, Any]) -> Media:
     """Synapse on SQLite answers 1 for true."""
     info = told.get("media_info")
     if not isinstance(info, dict):
-        msg = "The homeserver answers without media_info. Is it Synapse?"
-        raise SetupError(msg)
+        raise SetupError(NO_INFO)
     return Media(
         mxc=mxc,
         local=info.get("media_origin") is None,
@@ -183,4 +202,4 @@ def bounded(response: httpx.Response, *, limit: int) -> Iterator[bytes]:
 
 
 def too_large(limit: int) -> TooLargeError:
-    return TooLargeError(f"The file is larger than {limit:,} bytes.")
+    return TooLargeError(LARGER.format(limit=f"{limit:,}"))

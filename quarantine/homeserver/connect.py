@@ -3,12 +3,15 @@
 import threading
 
 from django.conf import settings
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from quarantine.homeserver.gateway import Homeserver, WatchOnlyError
 from quarantine.homeserver.sample import SampleHomeserver
 from quarantine.homeserver.synapse import SynapseHomeserver
 
+WATCH_ONLY = gettext_noop(
+    "This dashboard only watches: to act it needs HOMESERVER_URL and the access token of a server admin."
+)
 SAMPLE_USER = "quarantine-dashboard"
 
 clients: dict[tuple[str, str], SynapseHomeserver] = {}  # one for each process, so that connections are used again
@@ -20,10 +23,7 @@ def gateway() -> Homeserver:
     if not settings.HOMESERVER_ATTACHED:
         return SampleHomeserver(user_id=f"@{SAMPLE_USER}:{settings.HOMESERVER_NAME}")
     if not settings.HOMESERVER_URL:
-        msg = gettext(
-            "This dashboard only watches: to act it needs HOMESERVER_URL and the access token of a server admin."
-        )
-        raise WatchOnlyError(msg)
+        raise WatchOnlyError(WATCH_ONLY)
     key = settings.HOMESERVER_URL, settings.HOMESERVER_TOKEN
     with lock:
         if key not in clients:

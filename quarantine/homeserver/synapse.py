@@ -19,6 +19,8 @@ import httpx
 
 from quarantine.homeserver import media
 from quarantine.homeserver.answers import (
+    NAMELESS,
+    NOT_LOCAL,
     NotBegunError,
     SlowError,
     broken,
@@ -115,8 +117,7 @@ class SynapseHomeserver:
     def local_id(self, mxc: Mxc) -> str:
         """Synapse protects by id alone: asked for remote media it would protect local media of the same id."""
         if mxc.origin != self.user_id.partition(":")[2]:
-            msg = f"Only local media can be protected; {mxc} is of another server."
-            raise UnknownMediaError(msg)
+            raise UnknownMediaError(NOT_LOCAL.format(media=mxc))
         return mxc.media_id
 
     @contextmanager
@@ -182,8 +183,7 @@ class SynapseHomeserver:
 def part(text: str) -> str:
     """One segment of a path. Ids come from strangers; these two would lead somewhere else."""
     if text in {"", ".", ".."} or "\ufffd" in text:
-        msg = f"{shown(text)} can't be asked for by its name."
-        raise HomeserverError(msg)
+        raise HomeserverError(NAMELESS.format(text=shown(text)))
     return quote(text.encode("utf-8", "surrogatepass"), safe="")
 
 

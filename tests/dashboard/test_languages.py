@@ -13,8 +13,8 @@ from dashboard.events import read_events
 from dashboard.rows import row_html
 from dashboard.script_words import script_words
 from dashboard.views import timeline
-from quarantine import ledger
-from quarantine.models import Cause, Role, Run, Source, State
+from quarantine import ledger, plans, worker
+from quarantine.models import Cause, Intent, Role, Run, Source, State, Work
 from tests.dashboard.crawler import READ_ALOUD, crawl
 from tests.factories import (
     BEGINNING,
@@ -282,3 +282,33 @@ def test_programs_and_spreadsheets_read_english(client, admin):
     assert actions.json()["error"] == "There is no filter “zq”."
     assert file.startswith("stream_id,origin,media_id,quarantined")
     assert client.get("/metrics", headers=headers).json()["error"] == "Missing access token"
+
+
+def test_what_is_noted_down_is_english_and_shown_in_the_readers_language(client, admin):
+    said = f"{worker.AWAY.format(error='x {y} z')} {worker.AGAIN} zq"
+    action = make_action(staff=admin)
+    Work.objects.filter(action=action).update(status=Work.Status.WAITING, message=said)
+
+    german = client.get(f"/actions/{action.pk}/", headers={"Accept-Language": "de"}).text
+    english = client.get(f"/actions/{action.pk}/").text
+
+    assert said.replace("'", "&#x27;") in english
+    assert "Die Datenbank des Homeservers ist nicht lesbar (x {y} z). Nichts geht verloren; es wird" in german
+    assert " zq</p>" in german
+
+
+def test_a_german_deed_is_noted_down_in_english(client, admin):
+    """Media that can't be named to the homeserver fails before any call."""
+    make_categories()
+    make_local_media("zqone")
+    headers = {"Accept-Language": "de"}
+    asked = {"verb": "quarantine", "media": ["mxc://matrix.example/zqone", f"mxc://matrix.example/{'x' * 300}"]}
+    plan = client.post("/actions/new/", asked, headers=headers)
+    digest = re.search(r'name="digest" value="(\w+)"', plan.text)[1]
+
+    done = client.post("/actions/new/", asked | {"digest": digest, "category": "spam"}, headers=headers, follow=True)
+
+    assert "Die Adresse ist zu lang oder enthält etwas" in plan.text
+    failed = Intent.objects.get(fate="failed")
+    assert failed.error == plans.UNSENDABLE
+    assert "Die Adresse ist zu lang oder enthält etwas" in done.text
