@@ -45,7 +45,7 @@ def test_scripts_speak_german_too(reader, server):
 
     expect(page.locator("#c30 time .l1")).to_have_text(re.compile(r"vor \d+ s"))
     expect(page.locator("#rows .day-head").first).to_contain_text(re.compile(r"\w+, \d+\. \w+ \d{4}"))
-    expect(page.locator("#rows .row").first.get_by_text("In Quarantäne vorgefunden", exact=True)).to_be_visible()
+    expect(page.locator("#rows .row").first.get_by_text("Vorgefunden", exact=True)).to_be_visible()
     page.locator("#rows .c-check input").first.check()
     expect(page.locator("[data-selected]")).to_have_text("1 ausgewählt")
     expect(page.locator("#selection")).to_contain_text("Freigeben (1)…")
