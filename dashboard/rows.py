@@ -13,7 +13,7 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext
 
-from dashboard.text import initials, size, type_icon, type_label
+from dashboard.text import initials, plain, size, type_icon, type_label
 from dashboard.times import when
 from quarantine.models import Cause, Change, Source, State
 
@@ -63,6 +63,17 @@ def row_context(change: Change) -> dict[str, object]:
         "size": size(change.media_length),
         "icon": type_icon(change.media_type),
         "look": look(change),
+        "labels": labels(change),
+    }
+
+
+def labels(change: Change) -> dict[str, str]:
+    """Read aloud, or shown on pointing."""
+    name = plain(change.upload_name) or gettext("this media item")
+    return {
+        "select": gettext("Select {name}").format(name=name),
+        "act": gettext("Actions for {name}").format(name=name),
+        "type": plain(change.media_type) or gettext("Type unknown"),
     }
 
 

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from typing import Any
 
-from django.utils.formats import number_format
+from django.utils.formats import get_format, number_format
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext, gettext_lazy
@@ -105,7 +105,15 @@ def size(length: int | None) -> str:
         if value < 999.5 or unit == "TB":
             break
     whole = value >= 100 or (unit == "kB" and value >= 10)
-    return f"{number_format(f'{value:.{0 if whole else 1}f}', force_grouping=True)}\u00a0{unit}"
+    return f"{decimal(value, 0 if whole else 1)}\u00a0{unit}"
+
+
+def decimal(value: float, places: int) -> str:
+    """With the separators of the language."""
+    text = f"{value:,.{places}f}"
+    if get_format("DECIMAL_SEPARATOR") == ".":  # as it is; to ask Django for more takes longer than the rest
+        return text
+    return number_format(text.replace(",", ""), force_grouping=True)
 
 
 def type_label(media_type: str) -> str:

@@ -1,10 +1,11 @@
 """When a change happened, in words that claim no more than is known. All in UTC."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from django.utils.dateformat import format as date_format
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 
 from quarantine.models import Change
 
@@ -44,7 +45,13 @@ def when(change: Change) -> When:
 
 
 def day(moment: datetime) -> str:
-    return date_format(moment, gettext("j M Y"))
+    return day_of(moment.date(), get_language())
+
+
+@lru_cache(maxsize=1_000)
+def day_of(on: date, language: str | None) -> str:
+    """Kept, for the rows of a page are of a few days."""
+    return date_format(on, gettext("j M Y"))
 
 
 def day_and_month(moment: datetime) -> str:

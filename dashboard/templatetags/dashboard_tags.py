@@ -120,10 +120,16 @@ def plan_url(verb: str, name: str, value: object) -> str:
     return f"{address_of('action-new')}?{plan_query(verb, name, value)}"
 
 
+@cache
+def copy_title(what: str, language: str | None) -> str:
+    """A few words, dozens of times on each page."""
+    return gettext("Copy {what}").format(what=what)
+
+
 @register.simple_tag
 def copy_button(value: object, what: str) -> SafeString:
     """For the clipboard; shown where scripts run."""
-    title = gettext("Copy {what}").format(what=what)
+    title = copy_title(str(what), get_language())
     return format_html(
         '<button class="copy" type="button" data-copy="{}" aria-label="{}" title="{}">{}</button>',
         value,

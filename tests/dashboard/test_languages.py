@@ -12,6 +12,8 @@ from django.utils.translation import trans_real
 from dashboard.events import read_events
 from dashboard.rows import row_html
 from dashboard.script_words import script_words
+from dashboard.templatetags.dashboard_tags import copy_title
+from dashboard.times import day_of
 from dashboard.views import timeline
 from quarantine import ledger, plans, worker
 from quarantine.models import Cause, Intent, Role, Run, Source, State, Work
@@ -78,7 +80,8 @@ def forget_what_was_rendered():
     caches["rows"].clear()
     timeline.SHOWN.answers.clear()
     timeline.MENUS.answers.clear()
-    script_words.cache_clear()
+    for kept in (script_words, copy_title, day_of):
+        kept.cache_clear()
 
 
 class Speech(HTMLParser):
