@@ -12,6 +12,7 @@ from django.utils.translation import activate, get_language, get_language_from_r
 from quarantine.models import Staff
 
 YEAR = 365 * 86_400
+IN_WORDS = ("text/html", "text/event-stream")  # pages, and the rows that come to them
 
 type View = Callable[..., Any]
 
@@ -28,7 +29,7 @@ class LanguageMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with override(get_language_from_request(request)):
             response = self.get_response(request)
-            if response.headers.get("Content-Type", "").startswith("text/html"):
+            if response.headers.get("Content-Type", "").startswith(IN_WORDS):
                 response.headers.setdefault("Content-Language", get_language() or settings.LANGUAGE_CODE)
                 patch_vary_headers(response, ["Accept-Language", "Cookie"])
         return response

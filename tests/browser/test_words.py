@@ -8,11 +8,18 @@ from playwright.sync_api import expect
 
 from quarantine.models import Role, Staff, State
 from tests.browser.test_live import append, pill
+from tests.browser.test_pages import ledger  # noqa: F401 - a fixture
 from tests.browser.test_reading import SHIFTS, jumps
 from tests.factories import make_change
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 
+OVERFLOWING = """
+    [...document.querySelectorAll(".c-state .badge, .btn, .nav a, .k")].filter((one) => {
+      const room = one.parentElement.getBoundingClientRect(), drawn = one.getBoundingClientRect();
+      return drawn.width && drawn.right > room.right + 1 && !one.closest(".nav, .tbl-wrap, .chips, .menus, .summary");
+    }).map((one) => one.textContent.trim())
+"""
 LONG_AGO = datetime(2026, 3, 1, 20, 30, 15, tzinfo=UTC)
 KOLKATA = {"locale": "de-DE", "timezone_id": "Asia/Kolkata", "viewport": {"width": 1440, "height": 900}}
 
@@ -89,3 +96,23 @@ def test_what_a_zone_changes_moves_nothing(reader, server):
 
     expect(page.locator("#c1 time .l1")).to_have_text("02:00:15")
     assert jumps(page) == []
+
+
+PATHS = ["/", "/?scope=local&by=-system&q=name", "/media/matrix.example/abc/", "/insights/", "/actions/", "/account/"]
+PATHS += ["/actions/new/?verb=quarantine&media=mxc://matrix.example/copy", "/backfill/", "/reasons/", "/consumers/"]
+
+
+@pytest.mark.usefixtures("ledger")
+def test_long_words_fit_in_everywhere(reader, server):
+    """No page scrolls sideways, and no state is drawn over its neighbour."""
+    page = reader()
+    wrong = []
+    for path in PATHS:
+        page.goto(server.url + path)
+        for width in (360, 390, 832, 1440):
+            page.set_viewport_size({"width": width, "height": 800})
+            if page.evaluate("document.documentElement.scrollWidth") != width:
+                wrong.append((path, width))
+            wrong += [(path, width, words) for words in page.evaluate(OVERFLOWING)]
+
+    assert wrong == []

@@ -220,6 +220,18 @@ async def test_each_view_gets_what_it_asked_for(admitted):
 
 
 @in_a_loop
+async def test_each_language_has_rows_of_its_own(admitted):
+    async with running_hub() as hub:
+        english = hub.join(query="", position=0, admission=admitted)
+        german = hub.join(query="", position=0, admission=admitted, language="de")
+        await elsewhere(make_change)
+
+        rows = [(await reader.next_chunk()).decode() for reader in (english, german)]
+
+    assert [("Release…" in row, "Freigeben…" in row) for row in rows] == [(True, False), (False, True)]
+
+
+@in_a_loop
 async def test_readers_that_saw_an_older_head_miss_nothing(admitted):
     """Two openings at once: the later one made the view, the earlier one joins it."""
     await elsewhere(make_changes, 6)
