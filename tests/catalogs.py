@@ -19,7 +19,9 @@ from tests.environment import ROOT
 from tests.tree import PACKAGES, files
 
 LOCALE = ROOT / "locale"
-PLACES = re.compile(r"%\(\w+\)s|\{\w*(?:![rs])?\}|<[^>]+>")  # values, and markup, that a translation has to keep
+PLACES = re.compile(
+    r"%\(\w+\)s|\{\w*(?:![rs])?(?::[^}]*)?\}|<[^>]+>"
+)  # values, and markup, that a translation has to keep
 # Of a header: dates and addresses, which would differ each time or say nothing.
 NOISE = re.compile(rb'"(?:Project-Id|Report|POT|PO-Rev|Last-T|Language-T|Generated)[^"]*"\n')
 A_DATE = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,6 +14,12 @@ from tests.factories import make_change
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 
+SCROLLING = """
+    const clipped = (one) => one && (getComputedStyle(one).overflowX !== "visible" || clipped(one.parentElement));
+    document.documentElement.scrollWidth === innerWidth ? [] : [...document.querySelectorAll("main *, header *")]
+      .filter((one) => one.getBoundingClientRect().right > innerWidth && !clipped(one.parentElement))
+      .map((one) => one.outerHTML.slice(0, 80))
+"""
 OVERFLOWING = """
     [...document.querySelectorAll(".c-state .badge, .btn, .nav a, .k")].filter((one) => {
       const room = one.parentElement.getBoundingClientRect(), drawn = one.getBoundingClientRect();
@@ -111,8 +117,7 @@ def test_long_words_fit_in_everywhere(reader, server):
         page.goto(server.url + path)
         for width in (360, 390, 832, 1440):
             page.set_viewport_size({"width": width, "height": 800})
-            if page.evaluate("document.documentElement.scrollWidth") != width:
-                wrong.append((path, width))
+            wrong += [(path, width, words) for words in page.evaluate(SCROLLING)]
             wrong += [(path, width, words) for words in page.evaluate(OVERFLOWING)]
 
     assert wrong == []
