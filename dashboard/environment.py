@@ -153,36 +153,6 @@ def env_homeserver_url(name: str) -> str:
     return url
 
 
-def env_issuer(name: str) -> str:
-    """The issuer of OpenID Connect; empty where it is not set. People's sign-ins go there, so plain http stays on this machine."""
-    url = os.environ.get(name, "").strip()
-    parts = urlsplit(url)
-    if url and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.username):
-        raise refused(name, "must be an address such as https://login.example.com/realms/staff.")
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise refused(name, "must be https://: over plain http anybody on the way could sign in as anybody.")
-    return url
-
-
-def env_roles(name: str) -> dict[str, str]:
-    """Values of a claim and the roles they give, such as `staff-admins=admin,staff=viewer`; the first that fits counts."""
-    pairs = {value.strip(): role.strip() for value, _, role in (item.rpartition("=") for item in env_list(name))}
-    if not all(pairs) or not all(pairs.values()):
-        raise refused(name, "lists values and roles such as staff-admins=admin,staff=viewer.")
-    return pairs
-
-
-def origin_of(url: str) -> str:
-    return "{0.scheme}://{0.netloc}".format(urlsplit(url)) if url else ""
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def is_private(host: str) -> bool:
     """Whether it is this machine's or a private network's; of other names than localhost nobody knows."""
     try:

@@ -20,18 +20,16 @@ from dashboard.environment import (
     env_folder,
     env_homeserver_url,
     env_hosts,
-    env_issuer,
     env_networks,
     env_number,
     env_origins,
     env_replica,
-    env_roles,
     env_secret,
     env_server_name,
     env_token,
-    origin_of,
 )
 from dashboard.logs import FORMATS, logging_to
+from dashboard.oidc_settings import check_single_sign_on, env_issuer, env_roles, origin_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -210,12 +208,7 @@ OIDC_APP = {
     "provider_id": f"oidc-{hashlib.sha256(OIDC_ISSUER.encode()).hexdigest()[:16]}",
     "settings": {"server_url": OIDC_ISSUER.rstrip("/"), "scope": env("OIDC_SCOPES", "openid profile").split()},
 }
-if OIDC_ISSUER and not OIDC_ROLES:
-    msg = "OIDC_ROLES is not set: with OIDC_ISSUER it says who gets in, such as staff-admins=admin,staff=viewer."
-    raise ImproperlyConfigured(msg)
-if SSO_ONLY and not OIDC_ISSUER:
-    msg = "SSO_ONLY is on without OIDC_ISSUER: nobody could sign in."
-    raise ImproperlyConfigured(msg)
+check_single_sign_on(issuer=OIDC_ISSUER, roles=OIDC_ROLES, only=SSO_ONLY)
 OIDC_PROVIDER_ID = OIDC_APP["provider_id"]
 SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [OIDC_APP] if OIDC_ISSUER else []}}
 SOCIALACCOUNT_ADAPTER = "dashboard.single_sign_on.ProviderAdapter"

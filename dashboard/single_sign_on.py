@@ -25,9 +25,9 @@ from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext
 
-from dashboard.environment import is_loopback
 from dashboard.errors import Words, error_page
 from dashboard.freshness import resume
+from dashboard.oidc_settings import is_loopback
 from quarantine.models import Staff
 from quarantine.single_sign_on import follow_role, open_account, role_given
 from quarantine.staff import StaffError
@@ -63,6 +63,12 @@ class IssuerAdapter(OpenIDConnectOAuth2Adapter):
 
 class ProviderAdapter(DefaultSocialAccountAdapter):
     """The hooks allauth calls when somebody comes back from the provider."""
+
+    def get_requests_session(self) -> Any:
+        """Nobody but the issuer is asked: a redirect is an error."""
+        session = super().get_requests_session()
+        session.max_redirects = 0
+        return session
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         try:

@@ -197,7 +197,7 @@ def windows(table: Table, first: int, last: int) -> Iterator[list[tuple[Any, ...
 
 
 def fetch(some: "models.QuerySet[Any]") -> list[tuple[Any, ...]]:
-    """The rows, on PostgreSQL in its binary form and past the ORM: half of the time of reading them."""
+    """The rows, on PostgreSQL in its binary form and past the ORM, which costs less."""
     if connection.vendor != "postgresql":
         return list(some)
     connection.ensure_connection()

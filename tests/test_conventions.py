@@ -113,7 +113,7 @@ CALLERS = {
     "quarantine/homeserver/synapse.py",
     "quarantine/homeserver/answers.py",
     "quarantine/alert_ways.py",  # to where the operator's settings say, never to where a page does
-    "dashboard/views/single_sign_on.py",  # what may go wrong while django-allauth asks the provider
+    "dashboard/views/single_sign_on.py",  # only what can go wrong: allauth calls the issuer, whom the operator names
     "dashboard/management/commands/demo.py",  # asks its own server whether it is up
 }
 # Where Django's gates are opened, for reasons given there.

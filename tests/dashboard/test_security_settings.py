@@ -74,7 +74,6 @@ REFUSED = [
     {"ALERT_MATRIX_TOKEN_FILE": "/nowhere"},
     {"ALERT_MATRIX_URL": "matrix.example"},
     {"LOG_FORMAT": "xml"},
-    {"BULK_RELEASE_LIMIT": "many"},
     {"MFA_REQUIRED": "always"},
     {"SESSION_IDLE_MINUTES": "-1"},
     {"SESSION_MAX_HOURS": "0"},
@@ -146,10 +145,8 @@ def test_djangos_admin_is_not_there():
 
 
 def test_sessions_live_in_the_database_and_the_throttle_is_shared():
-    assert settings.SESSION_ENGINE == "django.contrib.sessions.backends.db"
-    assert issubclass(import_string(settings.CACHES["default"]["BACKEND"]), DatabaseCache)
     assert issubclass(import_module(settings.SESSION_ENGINE).SessionStore, SessionStore)
-    assert settings.CACHES["default"]["BACKEND"] == "django.core.cache.backends.db.DatabaseCache"
+    assert issubclass(import_string(settings.CACHES["default"]["BACKEND"]), DatabaseCache)
 
 
 def test_transport_security_of_an_attached_database_is_kept():
