@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from quarantine import ledger
-from quarantine.models import Role
+from quarantine.models import Access, AccessEntry, Role
 from tests.dashboard.people import sign_in, signed_in
 from tests.factories import make_change, make_staff
 
@@ -51,6 +51,20 @@ def is_signed_in(client):
 
 
 # --- Setting up ---------------------------------------------------------------------------
+
+
+def test_what_is_set_up_and_removed_is_on_record(now, anna, django_capture_on_commit_callbacks):
+    here = signed_in()
+    with django_capture_on_commit_callbacks(execute=True):
+        here.post(APP, {"code": code_at(now[0], secret_on(here.get(APP)))})
+        here.post(f"{APP}remove/")
+
+    told = AccessEntry.objects.filter(what__startswith="factor-").order_by("pk")
+    assert {(entry.what, entry.who, entry.details) for entry in told} >= {
+        (Access.FACTOR_ADDED, "anna", '{"factor": "totp"}'),
+        (Access.FACTOR_ADDED, "anna", '{"factor": "recovery_codes"}'),
+        (Access.FACTOR_REMOVED, "anna", '{"factor": "totp"}'),
+    }
 
 
 def test_an_app_is_set_up_and_its_recovery_codes_are_shown_once(now, anna):
