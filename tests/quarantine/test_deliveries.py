@@ -11,11 +11,12 @@ from email.policy import default
 import pytest
 from django.db.models import F
 
-from quarantine import alert_ways, deliveries
+from quarantine import alert_ways, deliveries, loops
 from quarantine.alert_rules import rule_of
 from quarantine.alert_texts import test_message as a_message
 from quarantine.alert_ways import NotSentError
 from quarantine.alerts import begin
+from quarantine.loops import keep_doing
 from quarantine.models import Alert, AlertKind, Delivery, Way
 from tests.environment import ROOT, settings_with
 from tests.factories import make_ledger
@@ -206,6 +207,35 @@ def test_a_mail_server_that_refuses_is_asked_again(mailbox):
     due_again()
 
     assert (deliver(), len(mailbox.mails)) == (1, 1)
+
+
+@pytest.mark.django_db
+def test_what_a_library_chokes_on_holds_up_no_other_way(mailbox, receiver, settings):
+    settings.ALERT_EMAIL_TO = ["\xf6ncall@example.com"]
+    alert()
+
+    with pytest.raises(ValueError):
+        deliver()
+    assert deliver() == 1
+
+    assert dict(Delivery.objects.values_list("way", "state")) == {"email": "waiting", "webhook": "delivered"}
+    assert Delivery.objects.get(way="email").said == deliveries.BROKEN
+
+
+def test_what_nobody_foresaw_does_not_end_the_thread(caplog, monkeypatch):
+    monkeypatch.setattr(loops, "LONGEST_PAUSE", 0.01)
+    stop, turns = threading.Event(), []
+
+    def work():
+        turns.append(1)
+        if len(turns) == 1:
+            raise ValueError
+        stop.set()
+
+    keep_doing(work, name="alerts", stop=stop, every=0.01).join(timeout=10)
+
+    assert len(turns) == 2
+    assert "No alerts for now" in caplog.text
 
 
 # --- Both ---------------------------------------------------------------------------------
