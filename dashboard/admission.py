@@ -18,6 +18,7 @@ class Admission:
     session_key: str
     staff_id: int
     auth_hash: str  # of the password: changing it ends the streams of every session
+    needed: Capability = Capability.READ  # what its role has to include to the end
 
 
 def admission(request: HttpRequest, needed: Capability = Capability.READ) -> Admission | None:
@@ -25,9 +26,8 @@ def admission(request: HttpRequest, needed: Capability = Capability.READ) -> Adm
     staff = request.user
     if not isinstance(staff, Staff) or not staff.may(needed) or lacks_factor(request):
         return None
-    return Admission(
-        session_key=request.session.session_key or "", staff_id=staff.pk, auth_hash=staff.get_session_auth_hash()
-    )
+    key = request.session.session_key or ""
+    return Admission(session_key=key, staff_id=staff.pk, auth_hash=staff.get_session_auth_hash(), needed=needed)
 
 
 def still_admitted(admissions: AbstractSet[Admission]) -> set[Admission]:
@@ -36,5 +36,6 @@ def still_admitted(admissions: AbstractSet[Admission]) -> set[Admission]:
     going_on = Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
     sessions = set(going_on.values_list("session_key", flat=True))
     accounts = Staff.objects.in_bulk({each.staff_id for each in admissions})
-    hashes = {pk: staff.get_session_auth_hash() for pk, staff in accounts.items() if staff.may(Capability.READ)}
-    return {each for each in admissions if each.session_key in sessions and hashes.get(each.staff_id) == each.auth_hash}
+    hashes = {pk: staff.get_session_auth_hash() for pk, staff in accounts.items()}
+    same = {each for each in admissions if each.session_key in sessions and hashes.get(each.staff_id) == each.auth_hash}
+    return {each for each in same if accounts[each.staff_id].may(each.needed)}

@@ -13,7 +13,7 @@ from django.utils import timezone
 from dashboard.admission import Admission, still_admitted
 from dashboard.session_store import BEGAN, SEEN
 from dashboard.sessions import UNATTENDED
-from quarantine.models import Consumer, Role, Run
+from quarantine.models import Capability, Consumer, Role, Run, Staff
 from tests.dashboard.people import PASSWORD, signed_in
 from tests.factories import make_staff
 from tests.tree import files
@@ -101,6 +101,17 @@ def test_a_stream_ends_with_its_session(here, anna):
     session.save()
 
     assert Session.objects.get(session_key=key).expire_date < timezone.now()
+    assert still_admitted({admitted}) == set()
+
+
+def test_a_stream_ends_with_the_role_that_opened_it(here, anna):
+    key, needed = here.session.session_key, Capability.READ_ACCESS_RECORD
+    admitted = Admission(session_key=key, staff_id=anna.pk, auth_hash=anna.get_session_auth_hash(), needed=needed)
+    Staff.objects.update(role=Role.AUDITOR)
+    assert still_admitted({admitted}) == {admitted}
+
+    Staff.objects.update(role=Role.VIEWER)
+
     assert still_admitted({admitted}) == set()
 
 
