@@ -7,6 +7,7 @@ import secrets
 from allauth.account.authentication import get_authentication_records
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -85,6 +86,11 @@ def lacks_factor(request: HttpRequest) -> bool:
     if not settings.MFA_REQUIRED or not isinstance(request.user, Staff):
         return False
     return not came_by_provider(request) and not has_factor(request.user)
+
+
+def is_providers(staff: Staff) -> bool:
+    """Whether the provider of single sign-on alone says who gets in: a passkey must not outlive its word."""
+    return not staff.has_usable_password() and SocialAccount.objects.filter(user=staff).exists()
 
 
 def came_by_provider(request: HttpRequest) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from allauth.account.signals import password_changed
 from allauth.mfa.models import Authenticator
-from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset
+from allauth.mfa.signals import authentication_failed, authenticator_added, authenticator_removed, authenticator_reset
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.http import HttpRequest
 
@@ -25,6 +25,7 @@ def connect() -> None:
     user_logged_out.connect(signed_out, dispatch_uid="access-record")
     user_login_failed.connect(failed, dispatch_uid="access-record")
     password_changed.connect(new_password, dispatch_uid="access-record")
+    authentication_failed.connect(failed_second_step, dispatch_uid="access-record")
     for signal, what in FACTOR_SIGNALS:
         signal.connect(partial(factor_changed, what), dispatch_uid="access-record", weak=False)
 
@@ -49,6 +50,12 @@ def factor_changed(
 ) -> None:
     """By the person themselves; `staff recover` says so where it is done."""
     record(what, by=user, target=user.username, address=address_of(request), factor=str(authenticator.type))
+
+
+def failed_second_step(*, request: HttpRequest, user: Staff, reauthentication: bool = False, **_: Any) -> None:
+    """Whoever fails here had the password right: of all failures the one to look at."""
+    if not reauthentication:
+        record_failure(user.username, address=address_of(request))
 
 
 def failed(*, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:

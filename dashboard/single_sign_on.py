@@ -140,7 +140,7 @@ def shown_again(request: HttpRequest, sociallogin: SocialLogin, claims: dict[str
 
 def refusal(request: HttpRequest, sociallogin: SocialLogin, why: str) -> HttpResponseBase:
     name = name_in(sociallogin.account.extra_data.get("userinfo") or {})
-    logger.warning("refused single sign-on of %r: %s", name or sociallogin.account.uid, why)
+    logger.warning("refused single sign-on of %r: %s", name or sociallogin.account.uid, why, extra={"personal": True})
     user_login_failed.send(sender=__name__, credentials={"username": name}, request=request)
     return words_page(request, why, HTTPStatus.FORBIDDEN)
 

@@ -14,7 +14,10 @@ from quarantine.seals import BLANK, SALT, SALTED, BrokenSealError
 from quarantine.verification import Table, tables
 
 WINDOW = 1_000  # rows a statement
-ABOUT_PEOPLE = ("account-added", "account-disabled", "account-enabled", "role-changed", "password-changed", "redaction")
+ABOUT_PEOPLE = (
+    "account-added", "account-disabled", "account-enabled", "account-linked", "role-changed", "password-changed",
+    "factor-added", "factor-removed", "factor-renewed", "redaction",
+)  # fmt: skip
 
 
 class NoEvidenceError(Exception):

@@ -56,6 +56,7 @@ def link(*, name: str, subject: str) -> Staff:
                 msg = gettext("{name!r} belongs to somebody at the provider already.").format(name=name)
                 raise StaffError(msg)
             SocialAccount.objects.create(provider=settings.OIDC_PROVIDER_ID, uid=subject, user=staff)
+            record(Access.ACCOUNT_LINKED, by=None, target=name, subject=subject)
     except IntegrityError as error:
         msg = gettext("{subject!r} has another account here.").format(subject=subject)
         raise StaffError(msg) from error

@@ -32,6 +32,15 @@ SSO_ALONE = Words(
     text=gettext_lazy("Nobody was signed in. Everybody signs in at the provider of single sign-on."),
     bare=True,
 )
+AT_PROVIDER = Words(
+    icon="key",
+    title=gettext_lazy("Not signed in"),
+    heading=gettext_lazy("This account signs in at the provider"),
+    text=gettext_lazy(
+        "Nobody was signed in. Sign in at the provider of single sign-on; the passkey is asked for after that."
+    ),
+    bare=True,
+)
 THROTTLED = {"too_many_login_attempts", "rate_limited"}  # codes of allauth's errors
 THROTTLED_FOR = 600  # seconds; the longest window of ACCOUNT_RATE_LIMITS["login_failed"]
 

@@ -15,6 +15,7 @@ from allauth.mfa.webauthn.views import AddWebAuthnView, LoginWebAuthnView, Remov
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.signals import user_login_failed
 from django.core.serializers.json import DjangoJSONEncoder
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -24,9 +25,9 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
 from dashboard.errors import error_page
-from dashboard.factors import FactorAdapter, factors_of, lacks_factor, qr_rows
+from dashboard.factors import FactorAdapter, factors_of, is_providers, lacks_factor, qr_rows
 from dashboard.freshness import require_fresh
-from dashboard.views.account import SSO_ALONE, HonestForm, StaffRequest
+from dashboard.views.account import AT_PROVIDER, SSO_ALONE, HonestForm, StaffRequest
 
 PASSKEY = {"residentKey": "required", "requireResidentKey": True, "userVerification": "required"}
 
@@ -133,6 +134,10 @@ class PasskeySignInView(LoginWebAuthnView):
 
     def form_valid(self, form: Form) -> HttpResponse:
         authenticator = form.cleaned_data["credential"]
+        if is_providers(authenticator.user):
+            told = {"username": authenticator.user.username}
+            user_login_failed.send(sender=__name__, credentials=told, request=self.request)
+            return error_page(self.request, AT_PROVIDER, status=HTTPStatus.FORBIDDEN)
         login = Login(user=authenticator.user, redirect_url=get_next_redirect_url(self.request))
         response: HttpResponse = perform_passwordless_login(self.request, authenticator, login)
         return response

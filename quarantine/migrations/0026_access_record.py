@@ -39,6 +39,7 @@ class Migration(migrations.Migration):
                             ("factor-added", "Second factor set up"),
                             ("factor-removed", "Second factor removed"),
                             ("factor-renewed", "Recovery codes made anew"),
+                            ("account-linked", "Account given to somebody at the provider"),
                             ("token-created", "Token made"),
                             ("token-revoked", "Token revoked"),
                             ("export", "Export begun"),

@@ -23,6 +23,7 @@ class Access(models.TextChoices):
     FACTOR_ADDED = "factor-added", _("Second factor set up")
     FACTOR_REMOVED = "factor-removed", _("Second factor removed")
     FACTOR_RENEWED = "factor-renewed", _("Recovery codes made anew")
+    ACCOUNT_LINKED = "account-linked", _("Account given to somebody at the provider")
     TOKEN_CREATED = "token-created", _("Token made")
     TOKEN_REVOKED = "token-revoked", _("Token revoked")
     EXPORT = "export", _("Export begun")

@@ -101,6 +101,14 @@ def test_nobody_removes_the_passkey_of_another(method):
     assert Authenticator.objects.filter(pk=key.pk).exists()
 
 
+def test_a_wrong_second_step_is_on_record(app, now):
+    here = Client()
+    sign_in(here)
+    here.post(STEP, {"code": "000000"})
+
+    assert list(AccessEntry.objects.values_list("what", "who")) == [("sign-in-failed", "anna")]
+
+
 # --- Asked for ----------------------------------------------------------------------------
 
 

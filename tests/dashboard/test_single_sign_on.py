@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
@@ -232,6 +233,22 @@ def test_alone_it_leaves_no_other_way_in(client, people, settings):
     assert 'name="password"' not in client.get("/login/").text
     come_in(client)
     assert is_signed_in(client)
+
+
+def test_a_passkey_does_not_outlive_the_providers_word(client, people, monkeypatch):
+    come_in(client)
+    key = Authenticator.objects.create(user=Staff.objects.get(), type="webauthn", data={"name": "x", "credential": {}})
+    monkeypatch.setattr("allauth.mfa.webauthn.forms.LoginWebAuthnForm.clean_credential", lambda _: key)
+    other = Client()
+
+    answer = other.post("/login/passkey/", {"credential": '{"id": "x"}'})
+
+    assert answer.status_code == 403
+    assert "This account signs in at the provider" in answer.text
+    assert not is_signed_in(other)
+    SocialAccount.objects.all().delete()
+    assert other.post("/login/passkey/", {"credential": '{"id": "x"}'}).status_code == 302
+    assert is_signed_in(other)
 
 
 def test_a_second_factor_that_is_required_is_the_providers(client, people, settings):

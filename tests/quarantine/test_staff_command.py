@@ -176,6 +176,7 @@ def test_an_account_is_given_to_one_person_at_the_provider(staff):
 
     assert b"OIDC_ISSUER is not set" in staff("link", "anna", "17").stderr
     assert staff("link", "anna", "17", **sso).returncode == 0
+    assert AccessEntry.objects.filter(what="account-linked").values_list("who", "target").get() == ("terminal", "anna")
     assert b"has another account here" in staff("link", "ben", "17", **sso).stderr
     assert b"belongs to somebody" in staff("link", "anna", "18", **sso).stderr
     assert list(SocialAccount.objects.values_list("user__username", "uid")) == [("anna", "17")]
