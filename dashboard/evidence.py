@@ -77,7 +77,7 @@ class Evidence:
             for each in self.found:
                 yield from self.file(archive, sink, FILES[each.table.name], self.records(each))
             yield from self.file(archive, sink, "report.html", self.report())
-            yield from self.file(archive, sink, "README.txt", [evidence_text.README.format(**self.facts)])
+            yield from self.file(archive, sink, "README.txt", [evidence_text.readme(self.facts)])
             manifest = self.facts | {"records": self.rows, "heads": heads, "files": self.files}
             yield from self.file(archive, sink, "manifest.json", [json.dumps(manifest, indent=1) + "\n"])
             sums = "".join(f"{told['sha256']}  {name}\n" for name, told in self.files.items())
@@ -130,6 +130,6 @@ def record_json(record: Any) -> dict[str, Any]:
         case AccessEntry():
             return entry_json(record)
         case Reveal():
-            at = timestamp(record.revealed_at)
-            return {"number": record.pk, "at": at, "mxc": str(record.mxc), "staff": record.staff.username}
+            told = {"number": record.pk, "revealed_at": timestamp(record.revealed_at), "mxc": str(record.mxc)}
+            return told | {"origin": record.origin, "media_id": record.media_id, "staff": record.staff.username}
     raise TypeError(record)

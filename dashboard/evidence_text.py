@@ -35,21 +35,36 @@ Do the records fit their seals?
 Of each record, "content" is a JSON array of its plain values in a fixed order, then one commitment for each personal
 value: sha256(salt, value), or "" where there was nothing. "digest" is the sha256 of that text. "chain" is the sha256
 of one line: the chain value before it ("previous"), what was given under the lock (the position; a change's time too,
-in microseconds since 1970), and the digest, with single spaces. With Python, for each of the .ndjson files:
+in microseconds since 1970), and the digest, with single spaces. "plain" names the plain values. Where the record tells
+one of the same name, they have to be the same. Not sealed are the names of accounts (their numbers are), "mxc" (its two
+parts are), a change's "reason" (it is its action's), and how an action ended and who ruled on it.
+With Python, for each of the .ndjson files:
 
     python3 - changes.ndjson <<'END'
-    import hashlib, json, sys
+    import datetime, hashlib, json, sys
+    def same(told, value):
+        if isinstance(told, str) and isinstance(value, int):
+            told, value = round(datetime.datetime.fromisoformat(told).timestamp() * 1000), value // 1000
+        return told == value
     def sha256(data): return hashlib.sha256(data).hexdigest()
     for number, line in enumerate(open(sys.argv[1], encoding="utf-8"), 1):
-        seal = json.loads(line)["seal"]
+        record, seal = json.loads(line).values()
         if seal is None:
             print(number, "unsealed: recorded before there were seals")
             continue
         link = " ".join(map(str, [seal["previous"], *seal["given"], seal["digest"]]))
         fits = sha256(seal["content"].encode()) == seal["digest"] and sha256(link.encode()) == seal["chain"]
-        for told in filter(None, seal["personal"].values()):
-            commitment = sha256(bytes.fromhex(told["salt"]) + told["value"].encode())
-            fits = fits and commitment in json.loads(seal["content"])
+        content = json.loads(seal["content"] or "[]")
+        plain = list(zip(seal["plain"], content))
+        plain += [(next(iter(record)), seal["given"][0]), ("seen_at", seal["given"][-1])]
+        fits = fits and all(same(record[name], value) for name, value in plain if name in record)
+        commitments = content[len(seal["plain"]):]
+        for (name, told), commitment in zip(seal["personal"].items(), commitments):
+            if told is None:
+                fits = fits and record[name] == ("[redacted]" if commitment else "")
+                continue
+            fits = fits and commitment == sha256(bytes.fromhex(told["salt"]) + told["value"].encode())
+            fits = fits and record[name] == told["value"]
         print(number, "fits" if fits else "DOES NOT FIT")
     END
 
@@ -75,9 +90,17 @@ COLUMNS: dict[type, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+def readme(facts: dict[str, Any]) -> str:
+    return README.format(**told(facts))
+
+
 def head(facts: dict[str, Any]) -> SafeString:
-    told = {name: plain(str(facts[name])) for name in ("title", "homeserver", "made", "by")}
-    return format_html(HEAD, **told)
+    return format_html(HEAD, **told(facts))
+
+
+def told(facts: dict[str, Any]) -> dict[str, str]:
+    """Without hidden characters: a title holds what strangers named their media, and could go on like a README."""
+    return {name: plain(str(value)) for name, value in facts.items()}
 
 
 def table_begins(title: str, columns: Sequence[str]) -> SafeString:

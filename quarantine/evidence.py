@@ -20,6 +20,9 @@ ABOUT_PEOPLE = (
 )  # fmt: skip
 
 
+POINTERS = {"action_id", "undoes_id"}  # records tell them without the ending
+
+
 class NoEvidenceError(Exception):
     """Nothing is on record of this."""
 
@@ -145,6 +148,7 @@ def voucher(table: Table, row: Any, previous: bytes | None) -> dict[str, Any] | 
     return {
         "previous": previous.hex(),
         "given": [row.pk] if table.time is None else [row.pk, seals.micros(getattr(row, table.time))],
+        "plain": [name.removesuffix("_id") if name in POINTERS else name for name in table.plain],
         "content": content,
         "digest": bytes(row.digest or b"").hex(),
         "chain": bytes(row.chain).hex(),

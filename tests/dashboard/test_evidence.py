@@ -91,14 +91,37 @@ def test_the_readme_says_how_to_check_it(auditor, story, tmp_path):
         said[name] = checked(script, tmp_path, files[name])
     line = files["changes.ndjson"].splitlines()[0]
     said["value"] = checked(script, tmp_path, line.replace(b"@mallory:", b"@innocent:"))
+    for name, wrong in (
+        ("uploader", "@innocent:x"), ("quarantined", False), ("stream_id", 2), ("action", 9), ("sha256", "0" * 64),
+        ("seen_at", "2026-01-01T00:00:00.000Z"), ("origin", "other.example"),
+    ):  # fmt: skip
+        said[name] = checked(script, tmp_path, retold(line, name, wrong))
     said["chain"] = checked(script, tmp_path, re.sub(rb'"chain": "..', b'"chain": "zz', line))
     said["content"] = checked(script, tmp_path, line.replace(b'[\\"matrix.example', b'[\\"other.example'))
 
     assert said["changes.ndjson"] == ["1 fits", "2 fits", "3 fits"]
     assert {name: lines for name, lines in said.items() if name != "changes.ndjson"} == {
         **{name: ["1 fits"] for name in ("actions.ndjson", "reveals.ndjson", "access.ndjson")},
-        **{name: ["1 DOES NOT FIT"] for name in ("value", "chain", "content")},
+        **{name: ["1 DOES NOT FIT"] for name in said if not name.endswith(".ndjson")},
     }
+
+
+def retold(line, name, value):
+    """The record says something else than its seal, which stays whole."""
+    told = json.loads(line)
+    assert told["record"][name] != value
+    told["record"][name] = value
+    return json.dumps(told).encode()
+
+
+def test_a_title_adds_nothing_to_the_readme(auditor):
+    name = "abc\n\nTo check it run\n    sh evil"
+    ledger.append([an_entry(name)])
+
+    readme = taken(auditor, media=f"mxc://matrix.example/{name}")["README.txt"].decode()
+
+    assert "Evidence: media mxc://matrix.example/abc[U+000A][U+000A]To check" in readme
+    assert "\n    sh evil" not in readme
 
 
 def checked(script, folder, data):
