@@ -15,7 +15,19 @@ from django.db.models.functions import Coalesce
 
 from quarantine import ledger, seals
 from quarantine.access_record import record
-from quarantine.models import Access, AccessEntry, Action, Change, Ledger, MediaItem, Staff, Tally
+from quarantine.models import (
+    Access,
+    AccessEntry,
+    Action,
+    Alert,
+    AlertKind,
+    Change,
+    Ledger,
+    MediaItem,
+    Mute,
+    Staff,
+    Tally,
+)
 from quarantine.mxc import Mxc
 from quarantine.seals import REDACTED, BrokenSealError
 
@@ -115,6 +127,7 @@ def redact(
         forget_uploaders(redaction.items)
     if redaction.person:
         forget_in_sums(redaction.person)
+        forget_in_alerts(redaction.person)
         rename_account(redaction.person)
     # What is kept in memory for this state of the ledger is out of date.
     Ledger.objects.update(redactions=Coalesce(F("redactions"), Value(0)) + 1)
@@ -170,6 +183,13 @@ def forget_in_sums(person: str) -> None:
         counts = dict(tally.counts)
         counts[REDACTED] = counts.get(REDACTED, 0) + counts.pop(person)
         Tally.objects.filter(pk=tally.pk).update(counts=counts)
+
+
+def forget_in_alerts(person: str) -> None:
+    """What goes on ends with it: two that are blanked could not go on side by side."""
+    alerts = Alert.objects.filter(kind=AlertKind.RELEASE, subject=person)
+    alerts.update(subject=REDACTED, ended_at=Coalesce("ended_at", "last_at"))
+    Mute.objects.filter(kind=AlertKind.RELEASE, subject=person).update(subject=REDACTED)
 
 
 def check_account(redaction: Redaction) -> None:

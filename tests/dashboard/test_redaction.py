@@ -7,14 +7,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from quarantine import evidence, ledger, redaction, tallies, verification
+from quarantine import alert_rules, alerts, evidence, ledger, redaction, tallies, verification
 from quarantine.access_record import record
-from quarantine.models import Access, AccessEntry, Action, Change, MediaItem, Role, Tally
+from quarantine.models import Access, AccessEntry, Action, Alert, AlertKind, Change, MediaItem, Role, Tally
 from quarantine.models.append_only import AppendOnlyError
 from quarantine.mxc import Mxc
 from quarantine.redaction import RedactionError, of_action, of_media, of_user, redact
 from quarantine.seals import REDACTED
-from tests.factories import make_action, make_staff
+from tests.factories import BEGINNING, make_action, make_staff
 from tests.quarantine.ledger_checks import an_entry
 
 pytestmark = pytest.mark.django_db
@@ -134,6 +134,19 @@ def test_sums_forget_the_person_too(story):
 
     assert Tally.objects.get(kind="uploader").counts == {REDACTED: 2, "@ann:matrix.example": 1}
     assert set(redaction.KEYED) <= set(tallies.KEYED)
+
+
+def test_alerts_forget_the_person_too(story):
+    for person in (MALLORY, "@eve:matrix.example"):
+        alert_rules.mute(
+            AlertKind.RELEASE, subject=person, hours=1, staff=make_staff(f"a{len(person)}", role=Role.ADMIN)
+        )
+        alerts.begin(alert_rules.rule_of(AlertKind.RELEASE), person, number=1, since=BEGINNING, last_at=BEGINNING)
+        redact(of_user(person), reason=WHY, by=None)
+
+    assert list(Alert.objects.values_list("subject", "ended_at")) == [(REDACTED, BEGINNING)] * 2
+    assert "@eve" not in "".join(everything())
+    assert MALLORY not in "".join(everything())
 
 
 def test_it_is_on_record_without_what_was_there(story):
