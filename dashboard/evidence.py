@@ -117,7 +117,11 @@ class Evidence:
 def head_of(found: Found) -> str | None:
     """As `manage.py verify --expect` takes it."""
     table = found.table
-    last = table.objects().exclude(chain=None).order_by(f"-{table.key}").values_list(table.key, "chain").first()
+    begins = table.begins()
+    if begins is None:
+        return None  # known without looking for one through all the rows from before there were seals
+    sealed = table.objects().filter(**{f"{table.key}__gte": begins}).exclude(chain=None)
+    last = sealed.order_by(f"-{table.key}").values_list(table.key, "chain").first()
     return f"{table.name}:{last[0]}:{bytes(last[1]).hex()}" if last else None
 
 

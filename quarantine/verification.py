@@ -28,7 +28,7 @@ OTHER_END = (
 OTHER_HEAD = "its chain value is not the one that was kept: it, or something before it, was written anew"
 
 FEWER = "up to here there are {rows:,} rows, and {told:,} were counted when they were recorded: some without a seal are gone"
-GONE = "a chain value was kept for this position, and the table ends before it: what came after is gone"
+GONE = "a chain value was kept for this position, and there is no such row any more: it is gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,15 @@ class Scope:
 
     def conclude(self, done: Checked) -> Checked:
         """What can be said only at the end."""
-        done.fault = done.fault or self.fault_after(done)
+        done.fault = done.fault or self.fault_after(done) or self.fault_of_kept()
         return done
+
+    def fault_of_kept(self) -> Fault | None:
+        """A row whose chain value was kept can't be compared where it is gone: that is for nobody else to notice."""
+        table, kept = self.table, set(self.table.expected)
+        found = table.objects().filter(**{f"{table.key}__in": kept}).values_list(table.key, flat=True)
+        lost = kept.difference(found)
+        return Fault(min(lost), GONE) if lost else None
 
     def fault_after(self, done: Checked) -> Fault | None:
         """After the last row, or for want of it."""
@@ -158,8 +165,7 @@ class Scope:
             return Fault(newest + 1, missing(newest + 1, self.last)) if gone else Fault(newest, OTHER_END)
         if self.first == 1 and end.rows is not None and done.rows != end.rows:
             return Fault(newest, FEWER.format(rows=done.rows, told=end.rows))
-        lost = [position for position in table.expected if position > self.last]
-        return Fault(min(lost), GONE) if lost else None
+        return None
 
 
 def check_part(table: Table, first: int, last: int) -> Checked:

@@ -256,6 +256,21 @@ def test_actions_are_chained(three):
     assert done.head == bytes(Chain.objects.get(pk="quarantine_action").value)
 
 
+def test_one_that_was_taken_out_and_the_rest_written_anew_is_found_with_its_kept_head(three):
+    first, second, third = Action.objects.order_by("pk")
+    kept = {second.pk: bytes(second.chain)}
+    assert fault(1, expected=kept) is None
+
+    second.work.delete()
+    Action._base_manager.filter(pk=second.pk)._raw_delete("default")
+    chain = seals.link(bytes(first.chain), third.pk, digest=bytes(third.digest))
+    Action._base_manager.filter(pk=third.pk).update(chain=chain)
+    Chain.objects.filter(name=Action._meta.db_table).update(value=chain)
+
+    assert fault(1) is None
+    assert fault(1, expected=kept) == (second.pk, verification.GONE)
+
+
 def test_actions_that_were_changed_or_removed_are_found(three):
     raw = {action.pk: Action._base_manager.filter(pk=action.pk) for action in three}
     first, middle, last = raw
