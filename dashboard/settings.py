@@ -179,7 +179,12 @@ ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
 # Kept in the session, not in a cookie: what a notice says about media stays on the server.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 # Failed attempts, by account and, from browsers nobody signed in from, by address. "login" would count those that succeed as well.
-ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": "10/10m/key", "login_failed_from": "30/10m/ip"}
+ACCOUNT_RATE_LIMITS = {
+    "login": None,
+    "login_failed": "10/10m/key",
+    "login_failed_from": "30/10m/ip",
+    "sso_begin": "60/m/ip",
+}
 
 MFA_REQUIRED = env_bool("MFA_REQUIRED", default=False)
 MFA_ADAPTER = "dashboard.factors.FactorAdapter"

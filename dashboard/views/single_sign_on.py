@@ -7,6 +7,7 @@ from functools import wraps
 from http import HTTPStatus
 
 from allauth.account.utils import get_next_redirect_url
+from allauth.core.ratelimit import consume_or_429
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
@@ -47,7 +48,9 @@ def with_provider(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRe
 @login_not_required
 @with_provider
 def sso_begin(request: HttpRequest) -> HttpResponseBase:
-    return to_provider(request, process="login", back=get_next_redirect_url(request))
+    """For strangers: each time a session is kept and the provider asked, so not without end."""
+    too_often = consume_or_429(request, action="sso_begin")
+    return too_often or to_provider(request, process="login", back=get_next_redirect_url(request))
 
 
 @require_POST

@@ -221,6 +221,16 @@ def test_without_a_provider_there_is_no_way(client, settings):
     assert "single sign-on" not in client.get("/login/").text
 
 
+def test_strangers_do_not_begin_without_end(client, settings):
+    settings.ACCOUNT_RATE_LIMITS = settings.ACCOUNT_RATE_LIMITS | {"sso_begin": "1/m/ip"}
+    begin(client)
+    kept = Session.objects.count()
+
+    answer = Client().post("/login/sso/")
+
+    assert (answer.status_code, Session.objects.count()) == (429, kept)
+
+
 # --- Alone, and asked again ---------------------------------------------------------------
 
 
