@@ -10,7 +10,7 @@ from dashboard.environment import env, env_list, is_private, refused
 
 MAILERS = {"smtp": {}, "smtp+starttls": {"use_tls": True}, "smtps": {"use_ssl": True}}
 MAIL_SECONDS = 15  # for each step of handing a mail over
-ADDRESS = re.compile(r"[^\s@<>,]+@[A-Za-z0-9.-]+")
+ADDRESS = re.compile(r"[^\s@<>,\x80-\U0010ffff]+@[A-Za-z0-9.-]+")  # in ASCII: more is for nobody to hand over
 SENDER = re.compile(rf"{ADDRESS.pattern}|[^<>@\r\n]* <{ADDRESS.pattern}>")
 SECRET = re.compile(r"whsec_(?:[A-Za-z0-9+/]{4}){8,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 ROOM = re.compile(r"![^\s/]{1,254}")
@@ -31,6 +31,8 @@ def env_mailer(name: str, default: str) -> dict[str, Any]:
         raise refused(
             name, "sends mail unencrypted over the network: use smtps://, smtp+starttls:// or a private address."
         )
+    if not unquote(url).isascii():
+        raise refused(name, "holds letters that can't be sent to a mail server: name and password have to be ASCII.")
     options = {"host": parts.hostname, "port": port, "timeout": MAIL_SECONDS} | MAILERS[parts.scheme]
     options |= {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
     return {"default": {"OPTIONS": options}}

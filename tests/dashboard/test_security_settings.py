@@ -66,6 +66,8 @@ REFUSED = [
     {"EMAIL_URL": f"smtp://u:{PASSWORD}@mail.example.com"},  # over the network, unencrypted
     {"ALERT_EMAIL_FROM": "nobody"},
     {"ALERT_EMAIL_TO": "nobody"},
+    {"ALERT_EMAIL_TO": "\xf6ncall@example.com"},
+    {"EMAIL_URL": "smtps://me:p%C3%A4ss@mail.example.com"},
     {"ALERT_WEBHOOK_URL": f"http://hooks.example.com/{PASSWORD}"},
     {"ALERT_WEBHOOK_SECRET": PASSWORD, "ALERT_WEBHOOK_URL": "https://hooks.example.com"},
     {"ALERT_WEBHOOK_SECRET_FILE": "/nowhere"},
