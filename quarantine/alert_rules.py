@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db import transaction
 from django.utils.translation import gettext
 
@@ -68,8 +69,8 @@ def change_rule(kind: AlertKind, *, on: bool, number: int, minutes: int, staff: 
     """Admins only: NotAllowedError. Raises AlertError."""
     require(staff, Capability.MANAGE_SETTINGS)
     if not (1 <= number <= MOST_NUMBER and 1 <= minutes <= MOST_MINUTES):
-        words = gettext("The number goes from 1 to {numbers:,}, the minutes from 1 to {minutes:,}.")
-        msg = words.format(numbers=MOST_NUMBER, minutes=MOST_MINUTES)
+        words = gettext("The number goes from 1 to {numbers}, the minutes from 1 to {minutes}.")
+        msg = words.format(numbers=intcomma(MOST_NUMBER), minutes=intcomma(MOST_MINUTES))
         raise AlertError(msg)
     if not DEFAULTS[kind].counted:
         number = DEFAULTS[kind].number
@@ -83,7 +84,7 @@ def acknowledge(alert: Alert, *, note: str, staff: Staff) -> bool:
     require(staff, Capability.ACT)
     note = UNSTORABLE.sub("\ufffd", note).strip()
     if len(note) > NOTE_LENGTH:
-        msg = gettext("A note has at most {number:,} characters.").format(number=NOTE_LENGTH)
+        msg = gettext("A note has at most {number} characters.").format(number=intcomma(NOTE_LENGTH))
         raise AlertError(msg)
     mine = Alert.objects.filter(pk=alert.pk, acknowledged_at=None)
     return bool(mine.update(acknowledged_at=datetime.now(UTC), acknowledged_by=staff, note=note))
@@ -93,7 +94,7 @@ def mute(kind: AlertKind, *, subject: str, hours: int, staff: Staff) -> Mute:
     """For so long nobody is told of this kind, or of this subject alone. Admins only: NotAllowedError."""
     require(staff, Capability.MANAGE_SETTINGS)
     if not 1 <= hours <= LONGEST_MUTE:
-        msg = gettext("Mute it for 1 to {number:,} hours.").format(number=LONGEST_MUTE)
+        msg = gettext("Mute it for 1 to {number} hours.").format(number=intcomma(LONGEST_MUTE))
         raise AlertError(msg)
     if len(subject) > NAME_LENGTH or UNSTORABLE.search(subject):
         msg = gettext("A name has at most {number} characters, and none that can't be stored.").format(

@@ -236,3 +236,14 @@ def test_a_mute_is_on_record_with_who_ended_it(client, signed_in):
     mute = Mute.objects.get()
     assert "evil.example" in page
     assert (mute.staff, mute.subject, mute.ended_by) == (admin, "evil.example", admin)
+
+
+def test_figures_are_written_as_the_reader_writes_them(client, signed_in):
+    signed_in(Role.ADMIN)
+
+    answer = client.post(
+        f"{URL}rules/burst/change/", {"number": "0", "minutes": "5"}, headers={"Accept-Language": "de"}
+    )
+
+    assert answer.status_code == 422
+    assert "von 1 bis 10.000, die Minuten von 1 bis 1.440." in answer.text
