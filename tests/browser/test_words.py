@@ -115,7 +115,7 @@ def test_long_words_fit_in_everywhere(reader, server):
     wrong = []
     for path in PATHS:
         page.goto(server.url + path)
-        for width in (360, 390, 832, 1440):
+        for width in (360, 390, 832, 1280, 1440):
             page.set_viewport_size({"width": width, "height": 800})
             wrong += [(path, width, words) for words in page.evaluate(SCROLLING)]
             wrong += [(path, width, words) for words in page.evaluate(OVERFLOWING)]
