@@ -5,7 +5,7 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from dashboard.change_json import timestamp
 from dashboard.filter_kinds import MomentFilter, PositionFilter, TermsFilter, one_of
@@ -15,6 +15,22 @@ from quarantine.models import Access, AccessEntry
 
 PAGE = 50
 NAMES = ("number", "at", "what", "who", "known", "target", "address", "details")
+WORDS = {  # what details are called; any other name is shown as it stands
+    "role": gettext_lazy("role"),
+    "before": gettext_lazy("it was"),
+    "after": gettext_lazy("it is now"),
+    "scopes": gettext_lazy("opens"),
+    "expires_at": gettext_lazy("expires"),
+    "filters": gettext_lazy("filters"),
+    "begun": gettext_lazy("begun as number"),
+    "rows": gettext_lazy("rows"),
+    "complete": gettext_lazy("complete"),
+    "ruling": gettext_lazy("ruling"),
+    "note": gettext_lazy("note"),
+    "affected": gettext_lazy("media items"),
+    "factor": gettext_lazy("factor"),
+    "reason": gettext_lazy("reason"),
+}
 
 
 class RecordFilter(django_filters.FilterSet):
@@ -78,5 +94,15 @@ def details_of(entry: AccessEntry) -> list[tuple[str, str]]:
     except ValueError:
         return [("", entry.details)]
     return [
-        (name.replace("_", " "), value if isinstance(value, str) else json.dumps(value)) for name, value in told.items()
+        (str(WORDS.get(name, name.replace("_", " "))), in_words(value)) for name, value in told.items() if value != ""
     ]
+
+
+def in_words(value: Any) -> str:
+    if value is None:
+        return gettext("never")
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else json.dumps(value)

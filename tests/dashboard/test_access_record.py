@@ -1,6 +1,7 @@
 """The access record: what goes in and what never does, who reads it, and that reading it is on it."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -34,6 +35,12 @@ def lines():
 
 def details(entry):
     return json.loads(entry.details)
+
+
+def told_details(html):
+    """What stands in the column of details, newest first."""
+    column = re.findall(r"<td>(<span class=\"nw\">.*?)</td>", html)
+    return [" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in column]
 
 
 def last():
@@ -187,6 +194,23 @@ def test_it_shows_what_is_on_record_harmlessly(auditor):
     assert "no such account" in page.text
     assert "<bdi>viewer</bdi>" in page.text
     assert "Role changed" in page.text
+
+
+def test_details_are_told_in_the_readers_words(auditor):
+    record(Access.TOKEN_CREATED, by=None, target="hma", scopes=["changes:read", "metrics:read"], expires_at=None)
+    record(Access.EXPORT_ENDED, by=None, target="a.csv", rows=3, complete=True, filters="", of="<b>")
+
+    english = auditor.get("/record/").text
+    german = auditor.get("/record/", headers={"Accept-Language": "de"}).text
+
+    assert told_details(english)[:2] == [
+        "complete yes · of &lt;b&gt; · rows 3",
+        "expires never · opens changes:read, metrics:read",
+    ]
+    assert told_details(german)[:2] == [
+        "vollständig ja · of &lt;b&gt; · Zeilen 3",
+        "läuft ab nie · öffnet changes:read, metrics:read",
+    ]
 
 
 def test_reading_it_is_on_it_once(auditor):

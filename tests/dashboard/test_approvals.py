@@ -62,6 +62,7 @@ def test_the_second_person_sees_the_plan_approves_and_it_is_done(home, people, h
     page = root.get(held)
     assert "lena asked for this" in page.text
     assert "mxc://spam.example/a" in page.text
+    assert page.text.index("What was asked") < page.text.index("What will happen")  # why, above a long list of what
     assert not quarantined(home)
 
     done = root.post(f"{held}approve/", {"digest": page.context["plan"].digest, "note": "<b>yes</b>"}, follow=True)
