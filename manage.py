@@ -2,6 +2,7 @@
 """Every command an administrator types."""
 
 import os
+import secrets
 import sys
 
 from django.core.exceptions import ImproperlyConfigured
@@ -11,9 +12,16 @@ from django.db import OperationalError, ProgrammingError
 from dashboard.demo.environment import DemoError, arguments, environment
 
 
+def asks_for_help(command: list[str]) -> bool:
+    """Whether it only tells what there is: that is wanted before anything is set."""
+    return command[1:2] == ["help"] or (command[-1] in {"-h", "--help"} and "--" not in command)
+
+
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
     command = sys.argv
+    if asks_for_help(command):
+        os.environ["SECRET_KEY"] = secrets.token_urlsafe(50)
     try:
         if command[1:2] == ["demo"]:
             os.environ.update(environment(os.environ))

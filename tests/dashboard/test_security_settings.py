@@ -124,6 +124,27 @@ def test_good_values_start():
     assert (run.returncode, run.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("asked", [["verify", "--help"], ["token", "list", "-h"], ["help", "verify"], ["help"]])
+def test_help_is_there_before_anything_is_set(asked):
+    run = manage(*asked)
+
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "manage.py" in run.stdout
+
+
+def test_what_only_looks_like_asking_for_help_is_not_done_without_a_secret():
+    run = manage("quarantine", "--", "--help")
+
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith("manage.py: SECRET_KEY is not set")
+
+
+def manage(*words):
+    environ = process_environ({"SECRET_KEY": ""})
+    command = [sys.executable, "-W", "error", "manage.py", *words]
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+
+
 def test_every_kind_of_value_is_tried():
     """A new variable must be tried here, or be one that takes any text."""
     free_text = {"DEMO_PASSWORD", "OIDC_NAME", "OIDC_ROLE_CLAIM", "OIDC_SCOPES"}

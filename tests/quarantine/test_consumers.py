@@ -36,7 +36,7 @@ def test_list_names_them_and_never_their_tokens(capsys):
     call_command("token", "list")
 
     said = capsys.readouterr().out
-    assert "hma  changes:read metrics:read  last seen never" in said
+    assert "hma  changes:read metrics:read  last seen never, position none, 0 requests" in said
     assert token not in said
 
 

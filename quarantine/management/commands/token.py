@@ -54,7 +54,7 @@ class Command(BaseCommand):
 def in_words(row: dict[str, Any]) -> str:
     if row["revoked_at"]:
         return f"revoked {row['revoked_at']}"
-    seen = f"last seen {row['last_seen_at'] or 'never'}, position {row['position']}, {row['requests']:,} requests"
+    seen = f"last seen {row['last_seen_at'] or 'never'}, position {'none' if row['position'] is None else row['position']}, {row['requests']:,} requests"
     if row["expires_at"] is None:
         return seen
     return f"{seen}, {'expired' if row['expired'] else 'expires'} {row['expires_at']}"
