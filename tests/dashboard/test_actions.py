@@ -193,7 +193,7 @@ def test_work_under_way_is_paused_and_cancelled_from_its_page(moderator, media):
     assert Work.objects.get(action=action).status == Work.Status.PAUSED
     moderator.post(f"/actions/{action.pk}/cancel/")
     assert Work.objects.get(action=action).status == Work.Status.CANCELLED
-    assert "hx-trigger" not in moderator.get(f"/actions/{action.pk}/").text
+    assert 'hx-trigger="every 1s"' not in moderator.get(f"/actions/{action.pk}/").text
 
 
 def test_the_list_is_filtered_and_exported(moderator, home):
