@@ -1,6 +1,7 @@
 """The OpenAPI description of what programs ask for; the suite checks the answers against it."""
 
 from django.conf import settings
+from django_filters import FilterSet
 
 from dashboard.action_filters import ActionFilter
 from dashboard.change_pages import MOST
@@ -10,6 +11,7 @@ from dashboard.filters import ChangeFilter
 from dashboard.openapi_parts import (
     ACTION,
     CHANGE,
+    ENTRY,
     ERROR,
     NULLABLE_POSITION,
     POSITION,
@@ -25,6 +27,7 @@ from dashboard.openapi_parts import (
     refused_filters,
     words,
 )
+from dashboard.record_filters import RecordFilter
 
 TOKEN: list[Json] = [{"token": []}]
 SESSION: list[Json] = [{"session": []}]
@@ -105,7 +108,6 @@ METRICS = get(
 # --- For sessions -------------------------------------------------------------------------
 
 EXPORTED: dict[str, Json] = {JSON: listing("changes", "Change", next_cursor=NULLABLE_POSITION)}
-ACTIONS: dict[str, Json] = {JSON: listing("actions", "Action")}
 
 
 def export(form: str) -> Json:
@@ -121,22 +123,48 @@ def export(form: str) -> Json:
     )
 
 
-def action_export(form: str) -> Json:
+def listed_export(form: str, *, of: str, what: str, listed: Json, filters: type[FilterSet]) -> Json:
+    """A list of records that is no part of the ledger."""
+    schema = listed if form == JSON else TEXT
     return get(
-        f"exportActions{form.title()}",
-        f"What staff did as {form.upper()}; signed in.",
+        f"export{of}{form.title()}",
+        f"{what} as {form.upper()}; signed in.",
         SESSION,
         {
-            "200": answer("The file, newest first.", ACTIONS.get(form, TEXT), CONTENT_TYPES[form]),
+            "200": answer("The file, newest first.", schema, CONTENT_TYPES[form]),
             **SIGN_IN,
             **refused_filters(),
-            **refusals(403),
+            **refusals(403, 503),
             **NOT_ALLOWED,
         },
-        filter_parameters(ActionFilter, without=()),
+        filter_parameters(filters, without=()),
     )
 
 
+def exports_of(address: str, *, of: str, what: str, listed: Json, filters: type[FilterSet]) -> dict[str, Json]:
+    return {
+        f"{address}.{form}": listed_export(form, of=of, what=what, listed=listed, filters=filters)
+        for form in CONTENT_TYPES
+    }
+
+
+EVIDENCE = get(
+    "evidence",
+    "What is on record of one media item, user or action: give one of the three. Signed in.",
+    SESSION,
+    {
+        "200": answer("A zip that says how to check it.", {}, "application/zip"),
+        **SIGN_IN,
+        **refused_filters(),
+        **refusals(403, 404, 503),
+        **NOT_ALLOWED,
+    },
+    [
+        parameter("media", NAME | {"examples": ["mxc://matrix.example/gone"]}, "A media address."),
+        parameter("user", NAME, "An uploader, or somebody who changed something."),
+        parameter("action", NAME, "The number of an action."),
+    ],
+)
 LIVE = get(
     "watchChanges",
     "Changes as they come, as server-sent events; each event's id is a position. Signed in.",
@@ -186,7 +214,13 @@ PATHS: dict[str, Json] = {
     "/api/openapi.json": DESCRIBE,
     "/metrics": METRICS,
     **{f"/changes.{form}": export(form) for form in CONTENT_TYPES},
-    **{f"/actions.{form}": action_export(form) for form in CONTENT_TYPES},
+    **exports_of(
+        "/actions", of="Actions", what="What staff did", listed=listing("actions", "Action"), filters=ActionFilter
+    ),
+    **exports_of(
+        "/record", of="Record", what="The access record", listed=listing("entries", "Entry"), filters=RecordFilter
+    ),
+    "/evidence.zip": EVIDENCE,
     "/changes/live": LIVE,
     "/healthz": ALIVE,
     "/readyz": READY,
@@ -196,7 +230,7 @@ DESCRIPTION: Json = {
     "info": {"title": "Quarantine dashboard, for programs", "version": "1"},
     "paths": PATHS,
     "components": {
-        "schemas": {"Change": CHANGE, "Action": ACTION, "Error": ERROR},
+        "schemas": {"Change": CHANGE, "Action": ACTION, "Entry": ENTRY, "Error": ERROR},
         "securitySchemes": {
             "token": {"type": "http", "scheme": "bearer"},
             "session": {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},

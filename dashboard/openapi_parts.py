@@ -8,13 +8,14 @@ import django_filters
 from dashboard.filter_kinds import MomentFilter, PositionFilter, SwitchFilter, TermsFilter
 from dashboard.terms import BIGGEST, LONGEST, MOST_VALUES
 from quarantine.actions import Outcome
-from quarantine.models import Cause, Source, Verb, Work
+from quarantine.models import Access, Cause, Ruling, Source, Verb, Work
 
 type Json = dict[str, Any]
 
 POSITION: Json = {"type": "integer", "minimum": 0, "maximum": BIGGEST}
 NULLABLE_POSITION: Json = {"type": ["integer", "null"]}
 TEXT: Json = {"type": "string"}
+NULLABLE_TEXT: Json = {"type": ["string", "null"]}
 TIME: Json = {"type": "string", "format": "date-time"}
 NULLABLE_TIME: Json = {"type": ["string", "null"], "format": "date-time"}
 
@@ -64,7 +65,23 @@ ACTION = record(
     ended_at=NULLABLE_TIME,
     status={"enum": Work.Status.values},
     undoes=NULLABLE_POSITION,
+    ruling={
+        "enum": [*Ruling.Kind.values, None],
+        "description": "Of a second person; null: none was needed, or there is none yet.",
+    },
+    ruled_by=NULLABLE_TEXT,
     **{name: {"type": "integer", "minimum": 0} for name in asdict(Outcome())},
+)
+ENTRY = record(
+    "One line of the access record.",
+    number=POSITION,
+    at=TIME,
+    what={"enum": Access.values},
+    who=TEXT,
+    known={"type": "boolean", "description": "Whether that is an account."},
+    target=TEXT,
+    address=TEXT | {"description": "As much as ACCESS_RECORD_ADDRESSES allows."},
+    details=TEXT | {"description": "An object as JSON, or empty."},
 )
 ERROR: Json = {
     "type": "object",

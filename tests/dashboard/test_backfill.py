@@ -70,7 +70,7 @@ def test_before_any_run_it_says_what_there_is_to_do(client, admin):
 
     assert page.status_code == 200
     assert "Nothing has run yet" in page.text
-    assert "hx-trigger" not in page.text  # nothing moves, so nothing is polled
+    assert 'hx-trigger="every 2s"' not in page.text  # nothing moves, so nothing is polled
 
 
 def test_a_run_under_way_shows_progress_rate_and_time_left(client, admin):

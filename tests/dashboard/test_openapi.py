@@ -44,7 +44,7 @@ def credentials(transactional_db):
     make_local_media("hXkQvbTzRtLm", quarantined_by="x")  # the example of the description
     token = consumers.create("all", scopes=list(Scope))
     client = Client()
-    client.force_login(make_staff("anna", role=Role.VIEWER))
+    client.force_login(make_staff("anna", role=Role.AUDITOR))
     return {"TOKEN": token, "SESSION": client.cookies[settings.SESSION_COOKIE_NAME].value}
 
 

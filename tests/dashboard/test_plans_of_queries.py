@@ -65,7 +65,7 @@ def some_change(example, number):
         "quarantined": state == State.QUARANTINED,
         "deleted": state == State.DELETED,
         "changed_by": ("ann", "ben", "")[number % 5 % 3],
-        "source": Source.values[number % 4],
+        "source": Source.AUDIT if number % 20 == 0 else (Source.FEED, Source.ACTION, Source.BACKFILL)[number % 3],
         "action_id": 1 if number % 50 == 0 else None,
         "sha256": f"{number:064x}",
         "uploader": f"@u{number % 100}:matrix.example",

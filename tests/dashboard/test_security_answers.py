@@ -164,7 +164,7 @@ def test_over_https_cookies_are_bound_to_this_host(client):
     answer = sign_in(client, secure=True)
 
     assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
-    assert {"__Host-session", "__Host-csrf"} == set(answer.cookies)
+    assert {"__Host-session", "__Host-csrf", "__Host-device"} == set(answer.cookies)
     for cookie in answer.cookies.values():
         assert (cookie["secure"], cookie["httponly"], cookie["path"], cookie["domain"]) == (True, True, "/", "")
         assert cookie["samesite"] == "Lax"

@@ -137,20 +137,33 @@ def test_a_full_disk_is_waited_for(machine, env, synapse_on_postgresql):
 @pytest.mark.django_db(transaction=True)
 def test_a_full_file_keeps_what_it_has_and_takes_the_rest_later():
     ledger.bind()
-    entries = [Entry(mxc=Mxc("full.example", f"{n:0200}"), quarantined=True, source=Source.FEED) for n in range(500)]
-    ledger.append(entries[:1])
+    some = [batch_of_500(number) for number in range(100)]
+    ledger.append(some[0])
     with connection.cursor() as db:
         db.execute("PRAGMA page_count")
         [pages] = db.fetchone()
         db.execute(f"PRAGMA max_page_count = {pages + 4}")
         with pytest.raises(OperationalError, match="full"):
-            ledger.append(entries)
-        assert Change.objects.count() == ledger.current().head == 1
+            append_all(some[1:])  # what earlier tests left free is used up first
+        stored = Change.objects.count()
+        assert stored == ledger.current().head
+        assert stored % 500 == 0
         db.execute("PRAGMA max_page_count = 1000000000")
+        ledger.append(some[stored // 500])
+
+    assert Change.objects.count() == stored + 500
+    assert_sound()
+
+
+def append_all(batches):
+    for entries in batches:
         ledger.append(entries)
 
-    assert Change.objects.count() == 500
-    assert_sound()
+
+def batch_of_500(number):
+    return [
+        Entry(mxc=Mxc("full.example", f"{number}-{n:0200}"), quarantined=True, source=Source.FEED) for n in range(500)
+    ]
 
 
 # --- Upgrades -----------------------------------------------------------------------------
