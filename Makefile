@@ -5,6 +5,7 @@ UV_VERSION := 0.13.9
 export UV_CACHE_DIR ?= $(CURDIR)/.uv/cache
 export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.uv/python
 PYTEST_ARGS ?=
+WORKERS ?= 2
 
 UV := .uv/bin/uv
 PYTHON := .venv/bin/python
@@ -40,7 +41,7 @@ install: | $(UV)
 
 test: $(READY)
 	@scripts/install-browser
-	@exec $(PYTHON) -m pytest $(PYTEST_ARGS)
+	@exec $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 SIZE ?= 20000
 bench: $(READY)

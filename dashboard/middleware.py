@@ -20,7 +20,7 @@ from dashboard.factors import lacks_factor
 from dashboard.freshness import ask_again
 from dashboard.languages import speak_to
 from dashboard.references import HEADER, reference
-from dashboard.sessions import note_activity
+from dashboard.sessions import UNATTENDED, note_activity
 from dashboard.wire import GUARDS
 from quarantine.models import Capability, Staff
 from quarantine.staff import NotAllowedError, require
@@ -117,6 +117,10 @@ class SignInMiddleware(LoginRequiredMiddleware):
             return None  # it answers for itself, by `admission` or a token
         speak_to(request.user)
         if lacks_factor(request) and name_of(request) not in WITHOUT_FACTOR:
+            if (
+                UNATTENDED in request.headers
+            ):  # a part of the page that leads there: it would lead there again and again
+                return HttpResponse(status=HTTPStatus.NO_CONTENT)
             return followed(request, redirect("mfa_index"))
         note_activity(request)
         try:

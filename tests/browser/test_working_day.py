@@ -71,7 +71,7 @@ def arrive(page, server, home, *, scripts):
     page.goto(server.url)
     page.get_by_label("User name").fill("mod")
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(f"{server.url}/")
     if scripts:
         page.mouse.move(700, 500)
@@ -124,7 +124,7 @@ def keep_and_leave(page, server):
     page.locator("summary[aria-label='Account: mod']").click()
     page.get_by_role("button", name="Sign out").click()
     page.goto(f"{server.url}/insights/")
-    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
 
 
 def test_a_day_with_the_pointer(page, server, home):
@@ -187,7 +187,7 @@ def look_and_leave(page, title):
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     enter(page, "Account: mod")
     enter(page, "Sign out")
-    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
 
 
 def test_a_first_visit_is_light(chromium, signed_in, server, capsys):

@@ -202,6 +202,16 @@ def test_whoever_has_none_is_led_to_set_one_up(address):
 
 
 @pytest.mark.usefixtures("_required")
+def test_what_a_page_asks_for_by_itself_leads_nowhere():
+    """Or the page that it is part of, the one for setting one up, would be opened again and again."""
+    headers = {"HX-Request": "true", "X-Unattended": "1"}
+
+    answer = signed_in().get("/alerts/count/", headers=headers)
+
+    assert (answer.status_code, answer.text, answer.headers.get("HX-Redirect")) == (204, "", None)
+
+
+@pytest.mark.usefixtures("_required")
 @pytest.mark.parametrize("address", ["/changes/live", "/changes.csv", "/changes.ndjson", "/actions.csv"])
 def test_streams_are_closed_to_whoever_has_none(address):
     make_change(media_id="abc")
