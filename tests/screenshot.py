@@ -28,7 +28,7 @@ def main(address: str) -> None:
         page.goto(f"{address}/login/")
         page.get_by_label("User name").fill("moderator")
         page.get_by_label("Password").fill("demo")
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         page.wait_for_url(f"{address}/")
         page.wait_for_load_state()
         PICTURE.write_bytes(repacked(page.screenshot()))

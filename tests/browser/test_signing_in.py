@@ -98,7 +98,7 @@ def test_an_app_is_set_up_and_its_code_signs_in(page, site):
     sign_out(page)
     type_password(page, site)
     page.get_by_label("recovery code").fill(recovery[0])
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
     expect(page.get_by_label("Account: anna")).to_be_visible()
 

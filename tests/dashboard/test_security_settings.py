@@ -108,7 +108,7 @@ def runs():
         return list(pool.map(start, REFUSED))
 
 
-@pytest.mark.parametrize("number", range(len(REFUSED)), ids=map(str, REFUSED))
+@pytest.mark.parametrize("number", range(len(REFUSED)), ids=map("+".join, REFUSED))
 def test_a_bad_value_is_refused_in_one_sentence(runs, number):
     run, name = runs[number], next(iter(REFUSED[number]))
 
