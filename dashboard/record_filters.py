@@ -3,17 +3,15 @@
 import json
 from typing import Any
 
-import django_filters
-from django.db.models import QuerySet
 from django.utils.translation import gettext, gettext_lazy
 
 from dashboard.change_json import timestamp
 from dashboard.filter_kinds import MomentFilter, PositionFilter, TermsFilter, one_of
-from dashboard.filters import ChangeForm, choice, query_string
+from dashboard.filters import choice
+from dashboard.list_filters import ListFilter
 from dashboard.paged_exports import PagedExport
 from quarantine.models import Access, AccessEntry
 
-PAGE = 50
 NAMES = ("number", "at", "what", "who", "known", "target", "address", "details")
 WORDS = {  # what details are called; any other name is shown as it stands
     "role": gettext_lazy("role"),
@@ -33,41 +31,14 @@ WORDS = {  # what details are called; any other name is shown as it stands
 }
 
 
-class RecordFilter(django_filters.FilterSet):
+class RecordFilter(ListFilter[AccessEntry]):
     what = choice(gettext_lazy("What"), dict(Access.choices), one_of("what"))
     who = TermsFilter(label=gettext_lazy("Who"), matches=one_of("who"))
     after = MomentFilter(label=gettext_lazy("From"))
     before = MomentFilter(label=gettext_lazy("Before"))
     cursor = PositionFilter(label=gettext_lazy("Cursor"))
 
-    class Meta:
-        form = ChangeForm
-
-    @property
-    def problems(self) -> list[str]:
-        return [message for messages in self.errors.values() for message in messages]
-
-    def found(self) -> "QuerySet[AccessEntry]":
-        """What matches, newest first; nothing when something is wrong with the query string."""
-        if not self.is_valid():
-            return AccessEntry.objects.none()
-        entries: QuerySet[AccessEntry] = self.filter_queryset(self.queryset)
-        for name, lookup in (("after", "at__gte"), ("before", "at__lt"), ("cursor", "pk__lt")):
-            value = self.form.cleaned_data.get(name)
-            if value:
-                entries = entries.filter(**{lookup: value})
-        return entries.order_by("-pk")
-
-    def page(self) -> tuple[list[AccessEntry], str | None]:
-        """One page, and the query string that leads on from it."""
-        entries = list(self.found()[: PAGE + 1])
-        if len(entries) <= PAGE:
-            return entries, None
-        return entries[:PAGE], self.query(cursor=entries[PAGE - 1].pk)
-
-    def query(self, **positions: int | None) -> str:
-        cleaned: dict[str, Any] = self.form.cleaned_data if self.is_valid() else {}
-        return query_string({name: value for name, value in cleaned.items() if value and name != "cursor"}, positions)
+    moment = "at"
 
 
 def record_export(filters: RecordFilter, *, form: str) -> PagedExport[AccessEntry]:
