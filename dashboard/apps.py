@@ -8,7 +8,7 @@ class DashboardConfig(AppConfig):
 
     def ready(self) -> None:
         """Listen to sign-ins; and see that the roles of single sign-on are some, which is known only now."""
-        from dashboard.sign_in_record import connect  # noqa: PLC0415 - models can't be imported before this
+        from dashboard.signing_in.sign_in_record import connect  # noqa: PLC0415 - models can't be imported before this
         from quarantine.models import Role  # noqa: PLC0415 - as above
 
         connect()

@@ -17,14 +17,14 @@ from typing import Any, cast
 from django.conf import settings
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from dashboard.bridge import bridge
-from dashboard.changes_endpoint import ChangesEndpoint
-from dashboard.export_streams import Streams
-from dashboard.exports import CONTENT_TYPES
-from dashboard.hub import Hub
-from dashboard.live import live
-from dashboard.metrics import measured
-from dashboard.wire import Application, Receive, Scope, Send, respond
+from dashboard.exports.exports import CONTENT_TYPES
+from dashboard.serving.bridge import bridge
+from dashboard.serving.metrics import measured
+from dashboard.serving.wire import Application, Receive, Scope, Send, respond
+from dashboard.streaming.changes_endpoint import ChangesEndpoint
+from dashboard.streaming.export_streams import Streams
+from dashboard.streaming.hub import Hub
+from dashboard.streaming.live import live
 
 
 async def healthz(scope: Scope, receive: Receive, send: Send) -> None:

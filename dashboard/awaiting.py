@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from quarantine import approvals
+from quarantine.acting import approvals
 from quarantine.models import Staff
 
 

@@ -16,9 +16,9 @@ from django.conf import settings
 from django.http import QueryDict
 from django.utils.translation import override
 
-from dashboard.filters import ChangeFilter
-from dashboard.pages import Search
 from dashboard.rows import row_html
+from dashboard.search.filters import ChangeFilter
+from dashboard.search.pages import Search
 from quarantine.models import Change
 
 LIMIT = 200  # rows a reader may be behind

@@ -16,14 +16,14 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
 from dashboard.errors import not_allowed, too_large
-from dashboard.factors import lacks_factor
-from dashboard.freshness import ask_again
-from dashboard.languages import speak_to
 from dashboard.references import HEADER, reference
-from dashboard.sessions import UNATTENDED, note_activity
-from dashboard.wire import GUARDS
+from dashboard.serving.wire import GUARDS
+from dashboard.signing_in.factors import lacks_factor
+from dashboard.signing_in.freshness import ask_again
+from dashboard.signing_in.sessions import UNATTENDED, note_activity
+from dashboard.wording.languages import speak_to
+from quarantine.accounts.staff import NotAllowedError, require
 from quarantine.models import Capability, Staff
-from quarantine.staff import NotAllowedError, require
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
 

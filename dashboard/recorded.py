@@ -5,7 +5,8 @@ from functools import partial
 
 from django.utils.translation import get_language, gettext
 
-from quarantine import performance, plans, worker
+from quarantine import performance, worker
+from quarantine.acting import plans
 from quarantine.homeserver import answers, connect
 
 SENTENCES = (

@@ -13,8 +13,8 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext
 
-from dashboard.text import initials, plain, size, type_icon, type_label
-from dashboard.times import when
+from dashboard.wording.text import initials, plain, size, type_icon, type_label
+from dashboard.wording.times import when
 from quarantine.models import Cause, Change, Source, State
 
 TEMPLATE = "dashboard/_row.html"

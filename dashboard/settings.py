@@ -10,9 +10,16 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
-from dashboard.alert_environment import check_alerts, env_address, env_addresses, env_mailer, env_room, env_sender
-from dashboard.databases import SHARED_CACHES, SQLITE_WRITER, attached, ledger
-from dashboard.environment import (
+from dashboard.configuration.alert_environment import (
+    check_alerts,
+    env_address,
+    env_addresses,
+    env_mailer,
+    env_room,
+    env_sender,
+)
+from dashboard.configuration.databases import SHARED_CACHES, SQLITE_WRITER, attached, ledger
+from dashboard.configuration.environment import (
     env,
     env_bool,
     env_choice,
@@ -28,8 +35,8 @@ from dashboard.environment import (
     env_server_name,
     env_token,
 )
-from dashboard.logs import FORMATS, logging_to
-from dashboard.oidc_settings import check_single_sign_on, env_issuer, env_roles, origin_of
+from dashboard.configuration.oidc_settings import check_single_sign_on, env_issuer, env_roles, origin_of
+from dashboard.serving.logs import FORMATS, logging_to
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -107,7 +114,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "dashboard.middleware.PackingMiddleware",
-    "dashboard.languages.LanguageMiddleware",
+    "dashboard.wording.languages.LanguageMiddleware",
     "dashboard.middleware.PagesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -166,8 +173,11 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
-ACCOUNT_ADAPTER = "dashboard.sign_in.StaffAdapter"
-ACCOUNT_FORMS = {"login": "dashboard.sign_in.SignInForm", "change_password": "dashboard.sign_in.PasswordForm"}
+ACCOUNT_ADAPTER = "dashboard.signing_in.sign_in.StaffAdapter"
+ACCOUNT_FORMS = {
+    "login": "dashboard.signing_in.sign_in.SignInForm",
+    "change_password": "dashboard.signing_in.sign_in.PasswordForm",
+}
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -187,7 +197,7 @@ ACCOUNT_RATE_LIMITS = {
 }
 
 MFA_REQUIRED = env_bool("MFA_REQUIRED", default=False)
-MFA_ADAPTER = "dashboard.factors.FactorAdapter"
+MFA_ADAPTER = "dashboard.signing_in.factors.FactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = f"Quarantine {HOMESERVER_NAME}"
 MFA_RECOVERY_CODES_SHOW_ONCE = True
@@ -216,7 +226,7 @@ OIDC_APP = {
 check_single_sign_on(issuer=OIDC_ISSUER, roles=OIDC_ROLES, only=SSO_ONLY)
 OIDC_PROVIDER_ID = OIDC_APP["provider_id"]
 SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [OIDC_APP] if OIDC_ISSUER else []}}
-SOCIALACCOUNT_ADAPTER = "dashboard.single_sign_on.ProviderAdapter"
+SOCIALACCOUNT_ADAPTER = "dashboard.signing_in.single_sign_on.ProviderAdapter"
 
 # --- Files --------------------------------------------------------------------------------
 
@@ -258,7 +268,7 @@ SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "quarantine_csrf"
 CSRF_COOKIE_SECURE = HTTPS
 DEVICE_COOKIE_NAME = "__Host-device" if HTTPS else "quarantine_device"
-SESSION_ENGINE = "dashboard.session_store"
+SESSION_ENGINE = "dashboard.signing_in.session_store"
 SESSION_IDLE_MINUTES = env_number("SESSION_IDLE_MINUTES", 120, lowest=0, highest=20_160)  # 0: no such limit
 SESSION_MAX_HOURS = env_number("SESSION_MAX_HOURS", 12, lowest=1, highest=336)
 CSRF_COOKIE_HTTPONLY = True

@@ -5,7 +5,6 @@ from django.urls import URLPattern, URLResolver, path, register_converter
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard import errors
-from dashboard.changes_api import quarantine_changes
 from dashboard.converters import (
     AlertKindConverter,
     ControlConverter,
@@ -16,6 +15,7 @@ from dashboard.converters import (
     PlainOriginConverter,
     RunKindConverter,
 )
+from dashboard.machines.changes_api import quarantine_changes
 from dashboard.views import live, machines, system
 from dashboard.views.access_record import access_record, access_record_export
 from dashboard.views.account import PasswordView, SignInView, account, end_others, end_session, preferences

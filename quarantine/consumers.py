@@ -15,10 +15,10 @@ from django.db.models import Case, F, When
 from django.utils.translation import gettext
 
 from quarantine import ledger
-from quarantine.access_record import record as record_access
+from quarantine.accounts.access_record import record as record_access
+from quarantine.accounts.staff import require
 from quarantine.fold import LedgerError
 from quarantine.models import Access, Capability, Consumer, Ledger, Scope, Staff
-from quarantine.staff import require
 from quarantine.statements import fetch_row
 
 PREFIX = "qd_"  # so that a leaked token can be told for what it is

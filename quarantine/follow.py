@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from django.db import InterfaceError, InternalError, OperationalError, connection, connections
 
 from quarantine import feed, ledger
-from quarantine.actions import close_abandoned
+from quarantine.acting.actions import close_abandoned
 from quarantine.homeserver import feed as stream
 from quarantine.homeserver.feed import Reader
 from quarantine.homeserver.media import HomeserverAwayError

@@ -21,7 +21,8 @@ from django.db.models import Count
 from django.utils.translation import gettext_noop
 
 from quarantine import ledger
-from quarantine.actions import Outcome, close, known_hash
+from quarantine.acting.actions import Outcome, close, known_hash
+from quarantine.acting.plans import judge
 from quarantine.follow import Follower
 from quarantine.homeserver import feed as stream
 from quarantine.homeserver import media
@@ -36,7 +37,6 @@ from quarantine.homeserver.media import Media
 from quarantine.locks import only_one
 from quarantine.models import Action, Change, Fate, Intent, State, Verb, Work
 from quarantine.mxc import Mxc
-from quarantine.plans import judge
 
 BATCH = 20  # media items between two looks at what staff wish; what a crash leaves half-done
 QUEUE_PATIENCE = 20.0  # seconds to wait for the batch of another action

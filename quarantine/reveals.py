@@ -14,12 +14,12 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from quarantine.access_record import record
+from quarantine.accounts.access_record import record
+from quarantine.accounts.staff import NotAllowedError, require
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import Download
 from quarantine.models import NAME_LENGTH, Access, Capability, Reveal, Staff
 from quarantine.mxc import Mxc
-from quarantine.staff import NotAllowedError, require
 
 LARGEST = 50_000_000  # bytes
 ENOUGH = 16  # first bytes that tell what it is

@@ -12,12 +12,12 @@ from datetime import UTC, date, datetime, time
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
+from quarantine.accounts.staff import require
 from quarantine.backfill import LOCK, TABLES, Job
 from quarantine.fold import LedgerError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.locks import only_one
 from quarantine.models import Capability, Leg, Run, Staff
-from quarantine.staff import require
 from quarantine.walk import Pace
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
+from quarantine.accounts.staff import NotAllowedError, require
 from quarantine.models import VIEW_NAME_LENGTH, Capability, SavedView, Staff
-from quarantine.staff import NotAllowedError, require
 
 MOST = 100  # of one person
 LONGEST_QUERY = 8_000  # characters: an address that browsers and proxies still carry

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import batched
 
-from quarantine import ledger, look, returns
+from quarantine import ledger, look
+from quarantine.acting import returns
 from quarantine.homeserver import media
 from quarantine.homeserver.media import Media
 from quarantine.ledger import Appended

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from django.db import DatabaseError, InterfaceError, connections
 from django.utils.translation import gettext_noop
 
-from quarantine.actions import close, lock_of
-from quarantine.approvals import expire_late
+from quarantine.acting.actions import close, lock_of
+from quarantine.acting.approvals import expire_late
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError, UnavailableError
 from quarantine.homeserver.media import HomeserverAwayError

@@ -97,7 +97,7 @@ def test_unmarked_words_are_found(template):
 
 
 def test_scripts_say_nothing_by_themselves():
-    """What they say comes with the page (dashboard/script_words.py): they hold no sentence, in no kind of quotes."""
+    """What they say comes with the page (dashboard/wording/script_words.py): they hold no sentence, in no kind of quotes."""
     sentence = re.compile(r"""(["'`])[A-Z][a-z]+(?:[ ’][^"'`]*)?[ ][a-z][^"'`]*\1|textContent = ["'`][^"'`]*[a-z]""")
     found = [
         f"{named(file)}: {line.strip()}"

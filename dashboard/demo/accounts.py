@@ -2,8 +2,8 @@
 
 from django.conf import settings
 
+from quarantine.accounts.staff import add_staff, end_sessions, set_checked
 from quarantine.models import Role, Staff
-from quarantine.staff import add_staff, end_sessions, set_checked
 
 DEFAULT_PASSWORD = "demo"  # noqa: S105 - printed on the screen, and never served beyond this machine
 ROLES = {str(role): role for role in (Role.ADMIN, Role.LEAD, Role.MODERATOR, Role.VIEWER, Role.AUDITOR)}

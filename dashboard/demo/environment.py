@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from dashboard.environment import HOST
+from dashboard.configuration.environment import HOST
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 REAL_THINGS = ("HOMESERVER_DATABASE_URL", "HOMESERVER_URL")

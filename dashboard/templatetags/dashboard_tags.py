@@ -14,13 +14,13 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, gettext_lazy
 
-from dashboard import text, times
-from dashboard.intake import plan_query
-from dashboard.languages import languages as known_languages
 from dashboard.recorded import recorded
-from dashboard.script_words import script_words
+from dashboard.search.intake import plan_query
 from dashboard.storage import ALL_SHEETS, ordered
-from dashboard.terms import Term
+from dashboard.wording import text, times
+from dashboard.wording.languages import languages as known_languages
+from dashboard.wording.script_words import script_words
+from dashboard.wording.terms import Term
 from quarantine.models import Capability, Staff
 
 PAGES = (

@@ -5,16 +5,16 @@ from http import HTTPStatus
 from django.http import HttpResponse, HttpResponseBase
 from django.views.decorators.http import require_GET, require_safe
 
-from dashboard.addresses import address_of
-from dashboard.admission import admission
+from dashboard.exports.record_filters import RecordFilter, details_of, record_export
 from dashboard.http import render_page
-from dashboard.languages import in_english
-from dashboard.record_filters import RecordFilter, details_of, record_export
+from dashboard.signing_in.addresses import address_of
+from dashboard.signing_in.admission import admission
 from dashboard.views.account import StaffRequest
 from dashboard.views.exports import ExportOpening, Taken, problem
-from quarantine.access_record import record_reading
+from dashboard.wording.languages import in_english
+from quarantine.accounts.access_record import record_reading
+from quarantine.accounts.staff import require
 from quarantine.models import Access, AccessEntry, Capability
-from quarantine.staff import require
 
 
 @require_safe

@@ -20,10 +20,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.errors import Words, error_page
 from dashboard.http import HtmxRequest
-from dashboard.languages import languages, remember
-from dashboard.sessions import end_other_sessions, open_sessions
+from dashboard.signing_in.sessions import end_other_sessions, open_sessions
+from dashboard.wording.languages import languages, remember
+from quarantine.accounts.staff import set_preferences
 from quarantine.models import Staff
-from quarantine.staff import set_preferences
 
 SSO_ALONE = Words(
     icon="key",

@@ -15,26 +15,26 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from dashboard.action_exports import action_export as exported
-from dashboard.action_filters import ActionFilter
-from dashboard.admission import admission
-from dashboard.freshness import require_fresh
+from dashboard.exports.action_exports import action_export as exported
 from dashboard.http import render_page
-from dashboard.intake import Request
-from dashboard.languages import in_english
 from dashboard.recorded import recorded
+from dashboard.search.action_filters import ActionFilter
+from dashboard.search.intake import Request
+from dashboard.signing_in.admission import admission
+from dashboard.signing_in.freshness import require_fresh
 from dashboard.views.account import StaffRequest
 from dashboard.views.exports import ExportOpening, Taken, problem
-from quarantine import actions
-from quarantine.actions import ActionError, Outcome
-from quarantine.aims import AimError
-from quarantine.approvals import plan_again
+from dashboard.wording.languages import in_english
+from quarantine.accounts.staff import require
+from quarantine.acting import actions
+from quarantine.acting.actions import ActionError, Outcome
+from quarantine.acting.aims import AimError
+from quarantine.acting.approvals import plan_again
+from quarantine.acting.plans import INVERSE, Plan, PlanError, plan, plan_undo
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.models import Action, Capability, Category, Cause, Change, Fate, Return, Ruling, Verb, Work
-from quarantine.plans import INVERSE, Plan, PlanError, plan, plan_undo
-from quarantine.staff import require
 from quarantine.worker import perform_if_small
 
 SHOWN = 100  # media items of a plan or an action that are listed

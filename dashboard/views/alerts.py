@@ -11,14 +11,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
-from dashboard.alert_lines import Line, RuleLine
 from dashboard.http import render_page
 from dashboard.views.account import StaffRequest
-from quarantine import alert_rules
-from quarantine.alert_rules import LONGEST_MUTE, AlertError
-from quarantine.alert_ways import configured
+from dashboard.wording.alert_lines import Line, RuleLine
+from quarantine.accounts.staff import require
+from quarantine.alerting import alert_rules
+from quarantine.alerting.alert_rules import LONGEST_MUTE, AlertError
+from quarantine.alerting.alert_ways import configured
 from quarantine.models import Alert, AlertKind, Capability, Mute
-from quarantine.staff import require
 
 PAGE = 50
 COUNTED = 99

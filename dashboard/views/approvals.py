@@ -8,17 +8,17 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
-from dashboard.freshness import require_fresh
+from dashboard.signing_in.freshness import require_fresh
 from dashboard.views.account import StaffRequest
 from dashboard.views.actions import WITH, detail
-from quarantine import approvals
-from quarantine.actions import ActionError
+from quarantine.accounts.staff import require
+from quarantine.acting import approvals
+from quarantine.acting.actions import ActionError
+from quarantine.acting.plans import PlanError
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.models import Action, Capability
-from quarantine.plans import PlanError
-from quarantine.staff import require
 from quarantine.worker import perform_if_small
 
 

@@ -7,12 +7,12 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from dashboard.freshness import require_fresh
 from dashboard.http import render_page
+from dashboard.signing_in.freshness import require_fresh
 from dashboard.views.account import StaffRequest
 from quarantine import runner
+from quarantine.accounts.staff import require
 from quarantine.models import Capability, Leg, Run
-from quarantine.staff import require
 
 SHOWN = 20
 SWAPS = {"runs": "runs"}

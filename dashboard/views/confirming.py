@@ -22,8 +22,8 @@ from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from dashboard.freshness import resume
-from dashboard.sign_in import dress
+from dashboard.signing_in.freshness import resume
+from dashboard.signing_in.sign_in import dress
 from dashboard.views.account import StaffRequest
 
 FORMS = {"password": ReauthenticateForm, "code": CodeForm, "passkey": ReauthenticateWebAuthnForm}

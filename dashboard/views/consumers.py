@@ -8,14 +8,14 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from dashboard.freshness import require_fresh
 from dashboard.http import render_page
+from dashboard.signing_in.freshness import require_fresh
 from dashboard.views.account import StaffRequest
 from quarantine import consumers
+from quarantine.accounts.staff import require
 from quarantine.consumer_board import board
 from quarantine.consumers import ConsumerError
 from quarantine.models import Capability, Consumer, Scope
-from quarantine.staff import require
 
 SWAPS = {"consumers": "consumers"}
 

@@ -7,12 +7,12 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
-from dashboard.admission import admission
-from dashboard.evidence import Evidence
-from dashboard.evidence_subjects import KINDS, subject_of
-from dashboard.languages import in_english
+from dashboard.exports.evidence import Evidence
+from dashboard.exports.evidence_subjects import KINDS, subject_of
+from dashboard.signing_in.admission import admission
 from dashboard.views.exports import ExportOpening, Taken, problem
-from quarantine.evidence import NoEvidenceError, find
+from dashboard.wording.languages import in_english
+from quarantine.chain.evidence import NoEvidenceError, find
 from quarantine.models import Access, Capability, Staff
 
 NEEDS = {"reveals": Capability.READ_REVEALS, "access": Capability.READ_ACCESS_RECORD}

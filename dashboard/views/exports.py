@@ -1,4 +1,4 @@
-"""The opening of an export: who asks, for what. The stream goes on from there (`dashboard/export_streams.py`)."""
+"""The opening of an export: who asks, for what. The stream goes on from there (`dashboard/streaming/export_streams.py`)."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import Any, Self
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
-from dashboard.addresses import address_of
-from dashboard.admission import Admission, admission, still_admitted
-from dashboard.evidence import ZIP, Evidence
-from dashboard.exports import CONTENT_TYPES, Export, ExportFilter
-from dashboard.languages import in_english
-from dashboard.paged_exports import PagedExport
+from dashboard.exports.evidence import ZIP, Evidence
+from dashboard.exports.exports import CONTENT_TYPES, Export, ExportFilter
+from dashboard.exports.paged_exports import PagedExport
+from dashboard.signing_in.addresses import address_of
+from dashboard.signing_in.admission import Admission, admission, still_admitted
+from dashboard.wording.languages import in_english
 from quarantine import ledger
-from quarantine.access_record import record
+from quarantine.accounts.access_record import record
 from quarantine.models import Access, Capability, Change, Staff
 
 TYPES = CONTENT_TYPES | {ZIP: "application/zip"}

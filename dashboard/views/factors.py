@@ -25,8 +25,8 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
 from dashboard.errors import error_page
-from dashboard.factors import FactorAdapter, factors_of, is_providers, lacks_factor, qr_rows
-from dashboard.freshness import require_fresh
+from dashboard.signing_in.factors import FactorAdapter, factors_of, is_providers, lacks_factor, qr_rows
+from dashboard.signing_in.freshness import require_fresh
 from dashboard.views.account import AT_PROVIDER, SSO_ALONE, HonestForm, StaffRequest
 
 PASSKEY = {"residentKey": "required", "requireResidentKey": True, "userVerification": "required"}

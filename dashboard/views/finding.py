@@ -7,11 +7,11 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
-from dashboard.counts import FACETS, facet
-from dashboard.filters import ChangeFilter
-from dashboard.finding import destination
 from dashboard.heads import read_head
 from dashboard.http import render_page
+from dashboard.search.counts import FACETS, facet
+from dashboard.search.filters import ChangeFilter
+from dashboard.search.finding import destination
 from dashboard.views.account import StaffRequest
 from quarantine.models import Change
 

@@ -7,12 +7,12 @@ from django.http import HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard.cards import busiest, cards, week
-from dashboard.figures import SERIES, Figures, figures
 from dashboard.http import render_page
-from dashboard.periods import PRESETS, Period, PeriodForm
+from dashboard.plots.cards import busiest, cards, week
+from dashboard.plots.figures import SERIES, Figures, figures
+from dashboard.plots.periods import PRESETS, Period, PeriodForm
+from dashboard.plots.totals import tiles
 from dashboard.replica import may_read_replica
-from dashboard.totals import tiles
 from dashboard.views.account import StaffRequest
 from quarantine.models import Ledger, Source
 

@@ -4,8 +4,8 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponseRedirect
 from django.views.decorators.http import require_POST
 
-from dashboard.languages import remember
 from dashboard.views.theme import way_back
+from dashboard.wording.languages import remember
 
 
 @require_POST

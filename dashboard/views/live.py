@@ -10,12 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language
 from django.views.decorators.http import require_GET
 
-from dashboard.admission import Admission, admission
 from dashboard.events import TooFarBehindError, read_events, reset
-from dashboard.filters import ChangeFilter
 from dashboard.heads import read_head
-from dashboard.languages import speak_to
-from dashboard.terms import read_number
+from dashboard.search.filters import ChangeFilter
+from dashboard.signing_in.admission import Admission, admission
+from dashboard.wording.languages import speak_to
+from dashboard.wording.terms import read_number
 from quarantine.models import Change
 
 

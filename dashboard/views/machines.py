@@ -12,14 +12,14 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
-from dashboard.admission import admission
-from dashboard.bearer import HEADERS, RefusedError, caller, only_get, uses
-from dashboard.change_json import change_text, compact
-from dashboard.changes_api import parse_integer, parse_limit, refusal, refused_by
-from dashboard.languages import in_english
-from dashboard.media_downloads import DownloadOpening, new_slots, open_download
-from dashboard.openapi import DESCRIPTION
-from dashboard.terms import BIGGEST
+from dashboard.exports.change_json import change_text, compact
+from dashboard.machines.bearer import HEADERS, RefusedError, caller, only_get, uses
+from dashboard.machines.changes_api import parse_integer, parse_limit, refusal, refused_by
+from dashboard.machines.media_downloads import DownloadOpening, new_slots, open_download
+from dashboard.machines.openapi import DESCRIPTION
+from dashboard.signing_in.admission import admission
+from dashboard.wording.languages import in_english
+from dashboard.wording.terms import BIGGEST
 from quarantine.fold import LedgerError
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import Download

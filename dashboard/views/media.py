@@ -8,13 +8,13 @@ from django.utils.csp import CSP
 from django.views.decorators.http import require_safe
 
 from dashboard.dossiers import dossier
-from dashboard.filters import ChangeFilter
 from dashboard.http import HtmxRequest, render_page
-from dashboard.pages import change_page
 from dashboard.replica import may_read_replica
 from dashboard.rows import row_context
-from dashboard.terms import BIGGEST
+from dashboard.search.filters import ChangeFilter
+from dashboard.search.pages import change_page
 from dashboard.views.account import StaffRequest
+from dashboard.wording.terms import BIGGEST
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.models import Capability, Category, Change
 from quarantine.mxc import Mxc

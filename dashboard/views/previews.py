@@ -7,8 +7,8 @@ from django.utils.csp import CSP
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_POST
 
-from dashboard.bearer import RefusedError
-from dashboard.media_downloads import DownloadOpening, new_slots, open_download
+from dashboard.machines.bearer import RefusedError
+from dashboard.machines.media_downloads import DownloadOpening, new_slots, open_download
 from dashboard.recorded import recorded
 from dashboard.views.account import StaffRequest
 from quarantine.mxc import Mxc

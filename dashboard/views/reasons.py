@@ -8,15 +8,15 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from dashboard.freshness import require_fresh
 from dashboard.http import render_page
+from dashboard.signing_in.freshness import require_fresh
 from dashboard.views.account import StaffRequest
 from quarantine import ledger
-from quarantine.actions import ActionError
+from quarantine.accounts.staff import require
+from quarantine.acting.actions import ActionError
+from quarantine.acting.reasons import add_category, change_category
+from quarantine.acting.returns import set_requarantine
 from quarantine.models import Capability, Category
-from quarantine.reasons import add_category, change_category
-from quarantine.returns import set_requarantine
-from quarantine.staff import require
 
 
 @require_safe

@@ -8,9 +8,9 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from dashboard.filters import ChangeFilter
 from dashboard.http import render_page
-from dashboard.shelf import shelf
+from dashboard.search.filters import ChangeFilter
+from dashboard.search.shelf import shelf
 from dashboard.views.account import StaffRequest
 from quarantine.models import Change, SavedView
 from quarantine.saved_views import SavedViewError, change_view, delete_view, save_view, visible_to

@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 from requests import RequestException
 
-from dashboard.single_sign_on import IssuerAdapter, words_page
+from dashboard.signing_in.single_sign_on import IssuerAdapter, words_page
 from dashboard.views.account import StaffRequest
 
 logger = logging.getLogger(__name__)

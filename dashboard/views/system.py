@@ -10,9 +10,9 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from dashboard.admission import admission
-from dashboard.bearer import HEADERS, caller
-from dashboard.metrics import exposition
+from dashboard.machines.bearer import HEADERS, caller
+from dashboard.serving.metrics import exposition
+from dashboard.signing_in.admission import admission
 from dashboard.views.machines import authorization, for_programs
 from quarantine import ledger
 from quarantine.fold import LedgerError

@@ -16,19 +16,19 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, gettext_lazy
 from django.views.decorators.http import require_safe
 
-from dashboard.counts import without_narrowest
-from dashboard.filters import ChangeFilter
-from dashboard.folds import FoldedPage, Line, folded_page
 from dashboard.http import HtmxRequest, render_page
-from dashboard.memory import Memory
-from dashboard.pages import BUDGET, ChangePage
 from dashboard.replica import may_read_replica
 from dashboard.rows import badge, row_context, row_html
-from dashboard.shelf import shelf
-from dashboard.toolbar import Toolbar, toolbar
+from dashboard.search.counts import without_narrowest
+from dashboard.search.filters import ChangeFilter
+from dashboard.search.folds import FoldedPage, Line, folded_page
+from dashboard.search.pages import BUDGET, ChangePage
+from dashboard.search.shelf import shelf
+from dashboard.search.toolbar import Toolbar, toolbar
+from dashboard.serving.memory import Memory
 from dashboard.views.account import StaffRequest
+from quarantine.counting.summaries import Standing, standing
 from quarantine.models import Capability, Change
-from quarantine.summaries import Standing, standing
 
 SWAPS = {"results": "results-update", "summary": "summary"}
 

@@ -12,9 +12,11 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError, connections
 
-from quarantine import actions
-from quarantine.actions import ActionError, Outcome, ReasonError
-from quarantine.aims import Aim, AimError
+from quarantine.accounts.staff import NotAllowedError, StaffError, account_of_terminal, find, require
+from quarantine.acting import actions
+from quarantine.acting.actions import ActionError, Outcome, ReasonError
+from quarantine.acting.aims import Aim, AimError
+from quarantine.acting.plans import Plan, PlanError, plan
 from quarantine.fold import LedgerError
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
@@ -22,9 +24,7 @@ from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.management.commands.follow import stop_on_signals
 from quarantine.management.progress import reporting
 from quarantine.models import Action, Capability, Fate, Staff, Verb, Work
-from quarantine.plans import Plan, PlanError, plan
 from quarantine.preparation import require_prepared
-from quarantine.staff import NotAllowedError, StaffError, account_of_terminal, find, require
 from quarantine.worker import REST, UNDER_WAY, attempt
 
 INTERRUPTED = 130

@@ -1,6 +1,6 @@
 """The five roles, and what each may do. Nothing else in the code knows what a role includes.
 
-A check names a capability, `quarantine.staff.require(staff, Capability.ACT)`, and never compares roles.
+A check names a capability, `quarantine.accounts.staff.require(staff, Capability.ACT)`, and never compares roles.
 """
 
 from django.db import models

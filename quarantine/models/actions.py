@@ -111,7 +111,7 @@ class Work(models.Model):
     message = models.TextField(blank=True)  # why it waits or stopped, in a sentence
     total = models.IntegerField(default=0)  # media items asked for
     done = models.IntegerField(default=0)  # of them, settled one way or the other
-    outcome = models.JSONField(default=dict)  # see quarantine.actions.Outcome
+    outcome = models.JSONField(default=dict)  # see quarantine.acting.actions.Outcome
     started_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)

@@ -23,7 +23,7 @@ class AlertKind(models.TextChoices):
 
 
 class AlertRule(models.Model):
-    """How one kind is watched, and how far. The defaults are those of quarantine.alert_rules."""
+    """How one kind is watched, and how far. The defaults are those of quarantine.alerting.alert_rules."""
 
     kind = models.CharField(max_length=16, choices=AlertKind, primary_key=True)
     on = models.BooleanField(default=True)

@@ -16,7 +16,7 @@ class RolledUp(models.Model):
 class Tally(models.Model):
     """How many changes of one block have which key: positions from `start` up to `start + size`, exclusive.
 
-    `kind` says what a key is: see `quarantine.tallies`. Backfill has tallies of its own, so that it can be left out.
+    `kind` says what a key is: see `quarantine.counting.tallies`. Backfill has tallies of its own, so that it can be left out.
     """
 
     pk = models.CompositePrimaryKey("size", "start", "kind", "backfill")

@@ -1,4 +1,4 @@
-// What scripts say, in the page's language: the page brings it along (dashboard/script_words.py).
+// What scripts say, in the page's language: the page brings it along (dashboard/wording/script_words.py).
 
 const words = JSON.parse(document.body.dataset.words || "{}");
 

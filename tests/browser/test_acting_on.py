@@ -6,13 +6,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from quarantine import actions
-from quarantine.aims import Aim
+from quarantine.acting import actions
+from quarantine.acting.aims import Aim
+from quarantine.acting.plans import plan
 from quarantine.follow import follow_once
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.sample import File, SampleHomeserver
 from quarantine.models import Action, Change, Fate, Return, Role, Verb, Work
-from quarantine.plans import plan
 from quarantine.worker import attempt
 from tests.factories import make_categories, make_staff
 

@@ -5,8 +5,8 @@ from django.urls import path
 
 from dashboard.urls import handler400, handler403, handler404, handler500  # noqa: F401 - Django looks for them here
 from dashboard.urls import urlpatterns as real
+from quarantine.accounts.staff import require
 from quarantine.models import Capability
-from quarantine.staff import require
 
 SECRET = "hunter2-in-a-local-variable"
 

@@ -7,11 +7,12 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from quarantine import consumers, verification
-from quarantine.access_record import MOST_OF_ACCOUNT, MOST_OF_STRANGERS, record, record_failure
+from quarantine import consumers
+from quarantine.accounts.access_record import MOST_OF_ACCOUNT, MOST_OF_STRANGERS, record, record_failure
+from quarantine.accounts.staff import add_staff, disable_staff, enable_staff, set_password, set_role
+from quarantine.chain import verification
 from quarantine.models import Access, AccessEntry, Role
 from quarantine.models.append_only import AppendOnlyError
-from quarantine.staff import add_staff, disable_staff, enable_staff, set_password, set_role
 from tests.dashboard.crawler import faults
 from tests.dashboard.people import PASSWORD, sign_in
 from tests.factories import make_action, make_changes, make_ledger, make_staff

@@ -9,8 +9,8 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
+from quarantine.accounts.staff import disable_staff, set_role
 from quarantine.models import Role, Staff
-from quarantine.staff import disable_staff, set_role
 from tests.dashboard import people
 from tests.dashboard.people import PASSWORD
 from tests.factories import make_staff

@@ -214,7 +214,7 @@ def test_the_list_is_filtered_and_exported(moderator, home):
 
 
 def test_all_actions_are_exported_a_page_at_a_time(moderator, home, monkeypatch):
-    monkeypatch.setattr("dashboard.paged_exports.PAGE", 2)
+    monkeypatch.setattr("dashboard.exports.paged_exports.PAGE", 2)
     numbers = [make_action(reason="two\nlines").pk for _ in range(5)]
 
     chunks = exported(moderator, "ndjson")

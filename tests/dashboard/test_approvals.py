@@ -117,7 +117,7 @@ def test_while_the_homeserver_is_away_it_can_be_declined_alone(home, people, hel
         raise HomeserverAwayError("gone")
 
     monkeypatch.setattr("dashboard.views.actions.plan_again", away)
-    monkeypatch.setattr("quarantine.approvals.plan_again", away)
+    monkeypatch.setattr("quarantine.acting.approvals.plan_again", away)
     root = as_(people["root"])
 
     page = root.get(held)

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from quarantine import runner
+from quarantine.accounts.staff import NotAllowedError
 from quarantine.backfill import Job
 from quarantine.models import Leg, Role, Run
 from quarantine.runner import Runner
-from quarantine.staff import NotAllowedError
 from tests.factories import make_ledger, make_local_media, make_staff
 from tests.html import region
 

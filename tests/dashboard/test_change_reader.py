@@ -7,10 +7,10 @@ import psycopg
 import pytest
 from django.db import connection
 
-from dashboard.change_reader import ChangeReader
-from dashboard.changes_api import Question, answer_to
 from dashboard.heads import parameters
-from dashboard.workers import Workers
+from dashboard.machines.changes_api import Question, answer_to
+from dashboard.serving.workers import Workers
+from dashboard.streaming.change_reader import ChangeReader
 from quarantine import consumers
 from quarantine.models import Scope, State
 from quarantine.statements import Preparing
@@ -143,7 +143,9 @@ def test_a_pooler_that_loses_prepared_statements_is_borne(token, monkeypatch):
 
 
 def test_a_database_that_is_away_is_a_503(token, monkeypatch):
-    monkeypatch.setattr("dashboard.lines.parameters", lambda: {"host": "127.0.0.1", "port": 1, "connect_timeout": 5})
+    monkeypatch.setattr(
+        "dashboard.streaming.lines.parameters", lambda: {"host": "127.0.0.1", "port": 1, "connect_timeout": 5}
+    )
 
     async def steps(reader):
         return await reader.answer_to(question(token))
@@ -153,13 +155,13 @@ def test_a_database_that_is_away_is_a_503(token, monkeypatch):
 
 def test_a_database_that_hangs_is_a_503_and_the_next_question_is_answered(token, monkeypatch):
     make_changes(2)
-    monkeypatch.setattr("dashboard.change_reader.PATIENCE", 0.5)
+    monkeypatch.setattr("dashboard.streaming.change_reader.PATIENCE", 0.5)
 
     async def steps(reader):
         with psycopg.connect(**parameters()) as db:
             db.execute("LOCK TABLE quarantine_ledger IN ACCESS EXCLUSIVE MODE")
             hung = await reader.answer_to(question(token))
-        monkeypatch.setattr("dashboard.change_reader.PATIENCE", 15.0)
+        monkeypatch.setattr("dashboard.streaming.change_reader.PATIENCE", 15.0)
         return hung.status, positions(await reader.answer_to(question(token)))
 
     assert reading(steps) == (503, [1, 2])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connections
 
-from dashboard.change_json import change_json, compact
+from dashboard.exports.change_json import change_json, compact
 from quarantine import consumers, ledger
 from quarantine.entries import Entry
 from quarantine.models import Change, Consumer, Scope, Source, State

@@ -7,10 +7,10 @@ import pytest
 from pytest_django.asserts import assertInHTML
 
 from quarantine import consumers
+from quarantine.accounts.staff import NotAllowedError
 from quarantine.consumer_board import Standing, board
 from quarantine.models import Consumer, Role, Scope
 from quarantine.mxc import Mxc
-from quarantine.staff import NotAllowedError
 from tests.factories import make_change, make_changes, make_ledger, make_remote_media, make_staff
 from tests.html import region
 

@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from quarantine import ledger
-from quarantine.access_record import record
+from quarantine.accounts.access_record import record
 from quarantine.models import Access, AccessEntry, Action, Cause, Change, Fate, Intent, Reveal, Role
 from tests.dashboard.crawler import faults
 from tests.factories import BEGINNING, make_action, make_staff
@@ -173,7 +173,7 @@ def test_it_holds_what_its_reader_may_read(auditor, story):
 
 def test_it_goes_window_by_window(auditor, story, monkeypatch):
     whole = taken(auditor, user="@mallory:matrix.example")["changes.ndjson"]
-    monkeypatch.setattr("quarantine.evidence.WINDOW", 2)
+    monkeypatch.setattr("quarantine.chain.evidence.WINDOW", 2)
 
     assert taken(auditor, user="@mallory:matrix.example")["changes.ndjson"] == whole
 

@@ -11,9 +11,9 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client
 
-from dashboard import export_streams
-from dashboard.export_streams import AT_ONCE, Streams
-from dashboard.wire import CUT_OFF
+from dashboard.serving.wire import CUT_OFF
+from dashboard.streaming import export_streams
+from dashboard.streaming.export_streams import AT_ONCE, Streams
 from quarantine import ledger
 from quarantine.entries import Entry
 from quarantine.models import Role, Source

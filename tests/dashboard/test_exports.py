@@ -10,8 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.http import QueryDict
 
-from dashboard import exports
-from dashboard.exports import NAMES, Export, ExportFilter
+from dashboard.exports.exports import NAMES, Export, ExportFilter, exports
 from quarantine import ledger
 from quarantine.models import Cause, Change, Source, State
 from tests.factories import make_action, make_change, make_changes, make_ledger, make_staff

@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 import pytest
 from django.http import QueryDict
 
-from dashboard.filters import ChangeFilter
-from dashboard.terms import BIGGEST
+from dashboard.search.filters import ChangeFilter
+from dashboard.wording.terms import BIGGEST
 from quarantine.models import Change, State
 from tests.factories import BEGINNING, make_action, make_change, make_changes, make_staff
 

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from pytest_django.asserts import assertInHTML
 
-from dashboard import counts
+from dashboard.search import counts
 from quarantine.models import Role, State
 from tests.factories import make_change, make_changes, make_staff
 from tests.html import region

@@ -10,9 +10,9 @@ from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from dashboard import folds
-from dashboard.filters import ChangeFilter
-from dashboard.folds import folded_page
+from dashboard.search import folds
+from dashboard.search.filters import ChangeFilter
+from dashboard.search.folds import folded_page
 from quarantine.ledger import JUMP
 from quarantine.models import Cause, Change, Source
 from tests.factories import BEGINNING, make_action, make_change, make_changes, make_ledger, make_staff

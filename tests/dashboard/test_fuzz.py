@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dashboard.filters import ChangeFilter
-from dashboard.periods import PeriodForm
+from dashboard.plots.periods import PeriodForm
+from dashboard.search.filters import ChangeFilter
 from quarantine import ledger
 from quarantine.models import Action, Change, Consumer, Role, Run, Staff
 from tests.dashboard.crawler import faults

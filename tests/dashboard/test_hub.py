@@ -9,12 +9,12 @@ import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connections
 
-from dashboard import hub as hub_module
-from dashboard.admission import Admission, still_admitted
 from dashboard.events import HEARTBEAT, LIMIT, Event, encode, reset
 from dashboard.heads import parameters
-from dashboard.hub import Hub
-from dashboard.streams import HEARTBEAT_AFTER, STUCK_AFTER, Reader, View
+from dashboard.signing_in.admission import Admission, still_admitted
+from dashboard.streaming import hub as hub_module
+from dashboard.streaming.hub import Hub
+from dashboard.streaming.streams import HEARTBEAT_AFTER, STUCK_AFTER, Reader, View
 from quarantine.models import Change, Ledger
 from tests.factories import make_change, make_changes, make_staff
 

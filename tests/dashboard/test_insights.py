@@ -8,12 +8,12 @@ from django.http import QueryDict
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.charts import scale, shade
-from dashboard.filters import ChangeFilter
-from dashboard.periods import after, floor
-from dashboard.totals import difference, median
+from dashboard.plots.charts import scale, shade
+from dashboard.plots.periods import after, floor
+from dashboard.plots.totals import difference, median
+from dashboard.search.filters import ChangeFilter
+from quarantine.counting.tallies import step
 from quarantine.models import Change, Role, Source, State
-from quarantine.tallies import step
 from tests.factories import make_action, make_categories, make_change, make_ledger, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -167,7 +167,7 @@ def test_costs_the_same_few_queries(client, django_assert_max_num_queries):
 
 @pytest.mark.usefixtures("changes")
 def test_says_what_is_not_added_up(client, monkeypatch):
-    monkeypatch.setattr("quarantine.insights.LIVE_MOST", 5)
+    monkeypatch.setattr("quarantine.counting.insights.LIVE_MOST", 5)
 
     page = client.get("/insights/?range=all").text
 

@@ -10,10 +10,10 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import lanes, pages
-from dashboard.filters import ChangeFilter
-from dashboard.lanes import Span, crossing
-from dashboard.pages import change_page
+from dashboard.search import lanes, pages
+from dashboard.search.filters import ChangeFilter
+from dashboard.search.lanes import Span, crossing
+from dashboard.search.pages import change_page
 from quarantine.models import Change
 from tests.factories import make_change, make_ledger
 

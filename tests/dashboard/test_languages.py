@@ -11,11 +11,12 @@ from django.utils.translation import trans_real
 
 from dashboard.events import read_events
 from dashboard.rows import row_html
-from dashboard.script_words import script_words
 from dashboard.templatetags.dashboard_tags import copy_title
-from dashboard.times import day_of
 from dashboard.views import timeline
-from quarantine import ledger, plans, worker
+from dashboard.wording.script_words import script_words
+from dashboard.wording.times import day_of
+from quarantine import ledger, worker
+from quarantine.acting import plans
 from quarantine.models import Cause, Intent, Role, Run, Source, State, Work
 from tests.dashboard.crawler import READ_ALOUD, crawl
 from tests.factories import (

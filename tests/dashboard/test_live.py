@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from dashboard.events import LIMIT
-from dashboard.hub import MOST_VIEWS
+from dashboard.streaming.hub import MOST_VIEWS
 from quarantine import ledger
 from quarantine.entries import Entry
 from quarantine.models import Ledger, Role, Source, Staff

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dashboard.log_lines import LineFormatter
+from dashboard.serving.log_lines import LineFormatter
 
 FORGED = "x\n2026-01-01 00:00:00,000 WARNING dashboard: forged\r\x1b[2J\u2028\x85\x00"
 formatter = LineFormatter("{levelname} {name}: {message}", style="{")

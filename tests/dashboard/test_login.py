@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
-from quarantine.staff import disable_staff
+from quarantine.accounts.staff import disable_staff
 from tests.dashboard.people import PASSWORD, sign_in
 from tests.factories import make_staff
 

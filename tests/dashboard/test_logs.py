@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from dashboard.logs import JsonFormatter
+from dashboard.serving.logs import JsonFormatter
 from quarantine import ledger
 from tests.dashboard.test_live import cookie_of
 from tests.factories import make_staff

@@ -10,7 +10,7 @@ from django.urls import resolve, reverse
 from django.utils.html import escape
 from pytest_django.asserts import assertInHTML
 
-from dashboard.text import visible
+from dashboard.wording.text import visible
 from quarantine.models import State
 from tests import databases
 from tests.dashboard.test_rows import HOSTILE

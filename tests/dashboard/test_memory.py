@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from dashboard.memory import Memory
+from dashboard.serving.memory import Memory
 from quarantine.models import Change, Ledger
 from tests.factories import make_change, make_changes, make_staff
 

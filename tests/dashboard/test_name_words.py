@@ -5,9 +5,9 @@ from django.db import DatabaseError, connection
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 
-from dashboard import pages, scattered
-from dashboard.filters import ChangeFilter
-from dashboard.pages import change_page
+from dashboard.search import pages, scattered
+from dashboard.search.filters import ChangeFilter
+from dashboard.search.pages import change_page
 from quarantine import name_words
 from quarantine.models import Change
 from tests.factories import make_action, make_change, make_ledger

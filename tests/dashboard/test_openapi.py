@@ -10,8 +10,8 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from dashboard.exports import CONTENT_TYPES
-from dashboard.openapi import DESCRIPTION, PATHS
+from dashboard.exports.exports import CONTENT_TYPES
+from dashboard.machines.openapi import DESCRIPTION, PATHS
 from quarantine import consumers, ledger
 from quarantine.models import Role, Scope, State
 from tests.dashboard.sitemap import routes

@@ -8,10 +8,10 @@ from django.db import connection
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 
-from dashboard import lanes, pages
-from dashboard.filters import ChangeFilter
-from dashboard.lanes import next_window
-from dashboard.pages import Count, change_page
+from dashboard.search import lanes, pages
+from dashboard.search.filters import ChangeFilter
+from dashboard.search.lanes import next_window
+from dashboard.search.pages import Count, change_page
 from quarantine.models import Change, Ledger, State
 from tests.factories import BEGINNING, make_change, make_changes
 

@@ -12,9 +12,9 @@ from django.db import connection
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 
-from dashboard import lanes, pages
-from dashboard.filters import ChangeFilter
-from dashboard.pages import change_page
+from dashboard.search import lanes, pages
+from dashboard.search.filters import ChangeFilter
+from dashboard.search.pages import change_page
 from quarantine.models import Change, Source, State
 from tests.factories import BEGINNING, make_action, make_change, make_ledger
 

@@ -3,12 +3,12 @@
 import pytest
 from django.test import Client
 
+from quarantine.accounts.staff import NotAllowedError
 from quarantine.homeserver.sample import picture
 from quarantine.models import Reveal, Role
 from quarantine.models.append_only import AppendOnlyError
 from quarantine.mxc import Mxc
 from quarantine.reveals import reveal, sniffed
-from quarantine.staff import NotAllowedError
 from tests.factories import make_ledger, make_local_media, make_staff
 
 pytestmark = pytest.mark.django_db

@@ -7,8 +7,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from dashboard import protocol
-from dashboard.protocol import BoundedProtocol
+from dashboard.serving import protocol
+from dashboard.serving.protocol import BoundedProtocol
 
 SOON = 0.3  # what stands for HEAD_TIMEOUT here
 PATIENCE = 20

@@ -7,12 +7,15 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from quarantine import alert_rules, alerts, evidence, ledger, redaction, tallies, verification
-from quarantine.access_record import record
+from quarantine import ledger
+from quarantine.accounts.access_record import record
+from quarantine.alerting import alert_rules, alerts
+from quarantine.chain import evidence, redaction, verification
+from quarantine.chain.redaction import RedactionError, of_action, of_media, of_user, redact
+from quarantine.counting import tallies
 from quarantine.models import Access, AccessEntry, Action, Alert, AlertKind, Change, MediaItem, Role, Tally
 from quarantine.models.append_only import AppendOnlyError
 from quarantine.mxc import Mxc
-from quarantine.redaction import RedactionError, of_action, of_media, of_user, redact
 from quarantine.seals import REDACTED
 from tests.factories import BEGINNING, make_action, make_staff
 from tests.quarantine.ledger_checks import an_entry

@@ -8,8 +8,18 @@ from django.core.cache import caches
 from django.utils.html import escape
 
 from dashboard.rows import row_html
-from dashboard.text import cut_middle, file_name, initials, plain, size, split_tail, type_icon, type_label, visible
-from dashboard.times import when
+from dashboard.wording.text import (
+    cut_middle,
+    file_name,
+    initials,
+    plain,
+    size,
+    split_tail,
+    type_icon,
+    type_label,
+    visible,
+)
+from dashboard.wording.times import when
 from quarantine.models import Change, Source, State
 from tests.factories import make_action, make_change, make_staff
 

@@ -4,9 +4,9 @@ import pytest
 from django.test import Client
 from pytest_django.asserts import assertInHTML
 
+from quarantine.accounts.staff import NotAllowedError
 from quarantine.models import Role, SavedView
 from quarantine.saved_views import MOST, SavedViewError, change_view, delete_view, save_view
-from quarantine.staff import NotAllowedError
 from tests.factories import make_change, make_staff
 from tests.html import region
 

@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.templatetags.static import static
 from django.test import Client
 
-from dashboard.wire import respond
+from dashboard.serving.wire import respond
 from tests.dashboard.people import sign_in
 from tests.dashboard.refusing_urls import SECRET
 from tests.environment import settings_with

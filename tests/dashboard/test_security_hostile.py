@@ -5,7 +5,7 @@ from urllib.parse import quote
 import pytest
 from django.conf import settings
 
-from dashboard.filters import ChangeFilter
+from dashboard.search.filters import ChangeFilter
 from quarantine import ledger
 from quarantine.entries import Entry, clean_text
 from quarantine.models import Cause, Role, Source

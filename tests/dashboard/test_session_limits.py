@@ -10,9 +10,9 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.admission import Admission, still_admitted
-from dashboard.session_store import BEGAN, SEEN
-from dashboard.sessions import UNATTENDED
+from dashboard.signing_in.admission import Admission, still_admitted
+from dashboard.signing_in.session_store import BEGAN, SEEN
+from dashboard.signing_in.sessions import UNATTENDED
 from quarantine.models import Capability, Consumer, Role, Run, Staff
 from tests.dashboard.people import PASSWORD, signed_in
 from tests.factories import make_staff

@@ -12,9 +12,9 @@ from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client
 
+from quarantine.accounts.single_sign_on import values_of
+from quarantine.accounts.staff import disable_staff
 from quarantine.models import AccessEntry, Consumer, Role, Staff
-from quarantine.single_sign_on import values_of
-from quarantine.staff import disable_staff
 from tests import providers
 from tests.dashboard.people import sign_in
 from tests.environment import settings_with

@@ -3,15 +3,15 @@
 import hashlib
 import threading
 
-from quarantine import actions
-from quarantine.actions import Outcome
-from quarantine.aims import Aim
+from quarantine.acting import actions
+from quarantine.acting.actions import Outcome
+from quarantine.acting.aims import Aim
+from quarantine.acting.plans import plan
 from quarantine.follow import Follower
 from quarantine.homeserver.sample import File
 from quarantine.models import Change, Fate, Work
 from quarantine.mxc import Mxc
 from quarantine.performance import Performer
-from quarantine.plans import plan
 
 HOME = "matrix.example"
 US, SOMEBODY = f"@quarantine-dashboard:{HOME}", f"@alice:{HOME}"

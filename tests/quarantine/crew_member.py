@@ -19,8 +19,9 @@ django.setup()
 
 from django.db import IntegrityError, connection
 
-from quarantine import backfill, ledger, rollup
+from quarantine import backfill, ledger
 from quarantine.backfill import Job
+from quarantine.counting import rollup
 from quarantine.entries import Entry
 from quarantine.feed import FeedCursor
 from quarantine.ledger import CursorMovedError

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from django.db import connection, connections, transaction
 
-from quarantine import feed, verification
+from quarantine import feed
+from quarantine.chain import verification
 from quarantine.entries import Entry
 from quarantine.homeserver.feed import Reader
 from quarantine.models import Change, Ledger, MediaItem, Source, State

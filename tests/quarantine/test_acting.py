@@ -5,15 +5,15 @@ from collections import Counter
 
 import pytest
 
-from quarantine import actions
-from quarantine.actions import ActionError, Outcome
+from quarantine.accounts.staff import NotAllowedError
+from quarantine.acting import actions
+from quarantine.acting.actions import ActionError, Outcome
+from quarantine.acting.plans import SHARED, SINCE, plan_undo
 from quarantine.homeserver.gateway import SetupError, UnavailableError
 from quarantine.homeserver.models import LocalMedia
 from quarantine.homeserver.sample import SampleHomeserver
 from quarantine.models import Action, AppendOnlyError, Change, Fate, Intent, Role, Source, State, Verb, Work
 from quarantine.performance import BATCH
-from quarantine.plans import SHARED, SINCE, plan_undo
-from quarantine.staff import NotAllowedError
 from quarantine.worker import attempt, perform_if_small
 from tests.factories import make_staff
 from tests.quarantine.acting import (

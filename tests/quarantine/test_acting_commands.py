@@ -12,7 +12,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 
-from quarantine import actions, ledger
+from quarantine import ledger
+from quarantine.acting import actions
 from quarantine.homeserver.router import ALIAS
 from quarantine.homeserver.sample import SampleHomeserver
 from quarantine.models import Action, Change, Fate, Intent, Role, Work

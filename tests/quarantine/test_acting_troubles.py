@@ -6,13 +6,13 @@ from collections import Counter
 import pytest
 from django.db import connections
 
-from quarantine import actions
-from quarantine.actions import Outcome
+from quarantine.acting import actions
+from quarantine.acting.actions import Outcome
+from quarantine.acting.plans import PlanError, plan_undo
 from quarantine.homeserver.gateway import SetupError, TroubleError, UnavailableError
 from quarantine.homeserver.sample import SampleHomeserver
 from quarantine.models import Fate, Intent, Source, State, Verb, Work
 from quarantine.performance import BATCH
-from quarantine.plans import PlanError, plan_undo
 from quarantine.worker import Worker, attempt, perform_if_small
 from tests.factories import make_staff
 from tests.quarantine.acting import (

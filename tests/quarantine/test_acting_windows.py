@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 import pytest
 from django.db import connections
 
-from quarantine.actions import Outcome
+from quarantine.acting.actions import Outcome
 from quarantine.homeserver.router import ALIAS
 from quarantine.homeserver.sample import SampleHomeserver
 from quarantine.models import Action, Fate, Intent, Source, State, Verb, Work

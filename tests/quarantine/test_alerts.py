@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import Client
 
-from quarantine import alert_rules, alerts, consumers
-from quarantine.alert_texts import message_of
+from quarantine import consumers
+from quarantine.accounts.staff import NotAllowedError
+from quarantine.alerting import alert_rules, alerts
+from quarantine.alerting.alert_texts import message_of
 from quarantine.models import (
     Alert,
     AlertKind,
@@ -23,7 +25,6 @@ from quarantine.models import (
     State,
     Work,
 )
-from quarantine.staff import NotAllowedError
 from tests.factories import make_action, make_change, make_ledger, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -78,7 +79,7 @@ def test_a_burst_is_one_alert_that_grows():
 
 def test_a_burst_in_the_midst_of_a_long_stretch_is_found(monkeypatch):
     """Also where its beginning was read in the batch before."""
-    monkeypatch.setattr("quarantine.alert_events.BATCH", 4)
+    monkeypatch.setattr("quarantine.alerting.alert_events.BATCH", 4)
     rule("burst", number=5, minutes=2)
     flood(3, ago=300)
     flood(5, ago=200)

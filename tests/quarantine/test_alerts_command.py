@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from quarantine import alert_rules
+from quarantine.alerting import alert_rules
 from quarantine.models import Alert, AlertKind, AlertRule, Delivery
 from tests.environment import ROOT, process_environ, settings_with
 from tests.factories import make_change, make_ledger

@@ -7,14 +7,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connections
 
-from quarantine import actions, approvals
-from quarantine.actions import ActionError
-from quarantine.approvals import RulingError, approve, awaiting, decline, plan_again, withdraw
+from quarantine.accounts.staff import (
+    NotAllowedError,
+    account_of_automation,
+    account_of_terminal,
+    disable_staff,
+    set_role,
+)
+from quarantine.acting import actions, approvals
+from quarantine.acting.actions import ActionError
+from quarantine.acting.approvals import RulingError, approve, awaiting, decline, plan_again, withdraw
+from quarantine.acting.plans import plan_undo
 from quarantine.homeserver.models import LocalMedia
 from quarantine.homeserver.sample import SampleHomeserver
 from quarantine.models import Action, AppendOnlyError, Change, Proposal, Role, Ruling, Verb, Work
-from quarantine.plans import plan_undo
-from quarantine.staff import NotAllowedError, account_of_automation, account_of_terminal, disable_staff, set_role
 from quarantine.worker import Worker, attempt, due, perform_if_small
 from tests.factories import make_staff
 from tests.quarantine.acting import US, begin, cache, do, outcome, perform, planned, told, upload
@@ -285,7 +291,7 @@ def test_a_process_killed_while_it_rules_has_ruled_nothing(home, held, second, m
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("quarantine.approvals.change", killed)
+        patch.setattr("quarantine.acting.approvals.change", killed)
         with pytest.raises(KeyboardInterrupt):
             approved(held, home, staff=second)
     assert (rulings(), status(held)) == ([], "held")

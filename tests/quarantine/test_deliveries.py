@@ -11,11 +11,12 @@ from email.policy import default
 import pytest
 from django.db.models import F
 
-from quarantine import alert_ways, deliveries, loops
-from quarantine.alert_rules import rule_of
-from quarantine.alert_texts import test_message as a_message
-from quarantine.alert_ways import NotSentError
-from quarantine.alerts import begin
+from quarantine import loops
+from quarantine.alerting import alert_ways, deliveries
+from quarantine.alerting.alert_rules import rule_of
+from quarantine.alerting.alert_texts import test_message as a_message
+from quarantine.alerting.alert_ways import NotSentError
+from quarantine.alerting.alerts import begin
 from quarantine.loops import keep_doing
 from quarantine.models import Alert, AlertKind, Delivery, Way
 from tests.environment import ROOT, settings_with

@@ -11,11 +11,11 @@ from django.db import OperationalError, connection
 from django.db.migrations.loader import MigrationLoader
 
 from quarantine import ledger
+from quarantine.counting.summaries import standing
 from quarantine.entries import Entry
 from quarantine.ledger import JUMP
 from quarantine.models import Change, Source
 from quarantine.mxc import Mxc
-from quarantine.summaries import standing
 from tests.environment import ROOT
 from tests.quarantine.followers import eventually, follower
 from tests.quarantine.ledger_checks import assert_sound

@@ -8,9 +8,9 @@ from random import Random
 import pytest
 from django.core.management import call_command
 
-from quarantine import insights, rollup
+from quarantine.counting import insights, rollup
+from quarantine.counting.tallies import KEYED, KINDS, WATCHED, step
 from quarantine.models import Change, RolledUp, Source, State, Tally
-from quarantine.tallies import KEYED, KINDS, WATCHED, step
 from tests.factories import make_action, make_change, make_ledger
 from tests.quarantine.crew import running_crew
 

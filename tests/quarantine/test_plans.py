@@ -2,12 +2,12 @@
 
 import pytest
 
-from quarantine.aims import Aim, AimError
+from quarantine.acting.aims import Aim, AimError
+from quarantine.acting.plans import PlanError
 from quarantine.homeserver.models import LocalMedia
 from quarantine.homeserver.sample import SampleHomeserver
 from quarantine.models import Cause, Fate, Verb
 from quarantine.mxc import Mxc
-from quarantine.plans import PlanError
 from tests.quarantine.acting import HOME, US, cache, planned, upload
 
 pytestmark = pytest.mark.django_db

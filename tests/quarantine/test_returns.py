@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from quarantine import returns
+from quarantine.accounts.staff import NotAllowedError, StaffError, add_staff
+from quarantine.acting import returns
 from quarantine.follow import Follower
 from quarantine.homeserver.sample import File
 from quarantine.models import Action, Change, Return, Role
-from quarantine.staff import NotAllowedError, StaffError, add_staff
 from quarantine.worker import due
 from tests.factories import make_staff
 from tests.quarantine.acting import follow, perform, upload

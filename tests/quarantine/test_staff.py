@@ -10,8 +10,7 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.db import connection
 
-from quarantine.models import Capability, Role, Staff
-from quarantine.staff import (
+from quarantine.accounts.staff import (
     NotAllowedError,
     StaffError,
     account_of_automation,
@@ -23,6 +22,7 @@ from quarantine.staff import (
     set_password,
     set_role,
 )
+from quarantine.models import Capability, Role, Staff
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"

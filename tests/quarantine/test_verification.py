@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import transaction
 
-from quarantine import ledger, seals, verification
+from quarantine import ledger, seals
+from quarantine.chain import verification
+from quarantine.chain.verification import APART, BROKEN, CHANGED, OTHER_END, OTHER_HEAD, UNSEALED, check
 from quarantine.models import Action, Chain, Change, Ledger, Source
 from quarantine.sealing import NAME, content_of_change, link, seal
-from quarantine.verification import APART, BROKEN, CHANGED, OTHER_END, OTHER_HEAD, UNSEALED, check
 from tests.factories import make_action, make_staff
 from tests.quarantine.ledger_checks import an_entry
 

@@ -18,7 +18,7 @@ from tests.quarantine.ledger_checks import an_entry
 PARTS_OF_FIVE = """
 import django; django.setup()
 from django.core.management import call_command
-from quarantine import verifiers
+from quarantine.chain import verifiers
 verifiers.PART = 5
 verifiers.os.sched_getaffinity = lambda _: {0, 1}
 call_command("verify", "--json")

@@ -4,7 +4,8 @@ import pytest
 from django.conf import settings
 from django.db import ProgrammingError, connection, transaction
 
-from quarantine import ledger, verification
+from quarantine import ledger
+from quarantine.chain import verification
 from quarantine.homeserver.sample import File, SampleHomeserver
 from quarantine.models import AccessEntry, Action, Change, Reveal, Role
 from quarantine.models.append_only import AppendOnly

@@ -15,14 +15,14 @@ from functools import partial
 import pytest
 from django.db import connections
 
-from quarantine import actions
-from quarantine.actions import Outcome
-from quarantine.aims import Aim
+from quarantine.acting import actions
+from quarantine.acting.actions import Outcome
+from quarantine.acting.aims import Aim
+from quarantine.acting.plans import plan
 from quarantine.follow import follow_once
 from quarantine.homeserver.connect import gateway
 from quarantine.models import Change, Fate, Role, Source, Verb, Work
 from quarantine.mxc import Mxc
-from quarantine.plans import plan
 from quarantine.worker import perform_if_small
 from tests.environment import ROOT
 from tests.factories import make_categories, make_staff

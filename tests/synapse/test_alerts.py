@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from quarantine import alert_ways, deliveries
-from quarantine.alert_rules import rule_of
-from quarantine.alerts import begin
+from quarantine.alerting import alert_ways, deliveries
+from quarantine.alerting.alert_rules import rule_of
+from quarantine.alerting.alerts import begin
 from quarantine.models import AlertKind, Delivery
 from tests.environment import ROOT, process_environ
 from tests.factories import make_ledger

@@ -13,9 +13,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from dashboard import ports
 from dashboard.demo.accounts import DEFAULT_PASSWORD, ROLES, make_accounts
 from dashboard.demo.children import Child, Children
+from dashboard.serving import ports
 from quarantine import ledger
 from quarantine.locks import file_lock
 from quarantine.management.progress import reporting

@@ -9,11 +9,11 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from dashboard.evidence import Evidence
-from dashboard.evidence_subjects import KINDS, subject_of
+from dashboard.exports.evidence import Evidence
+from dashboard.exports.evidence_subjects import KINDS, subject_of
 from dashboard.views.exports import Taken
-from quarantine.access_record import TERMINAL
-from quarantine.evidence import NoEvidenceError, find
+from quarantine.accounts.access_record import TERMINAL
+from quarantine.chain.evidence import NoEvidenceError, find
 from quarantine.fold import LedgerError
 from quarantine.models import Access
 from quarantine.preparation import require_prepared

@@ -9,7 +9,7 @@ from typing import IO, Any
 from django.core.management.base import BaseCommand, CommandError
 from django.http import QueryDict
 
-from dashboard.exports import CONTENT_TYPES, Export, ExportFilter
+from dashboard.exports.exports import CONTENT_TYPES, Export, ExportFilter
 from dashboard.views.exports import Taken
 from quarantine import ledger
 from quarantine.fold import LedgerError

@@ -7,13 +7,13 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connections
 
-from dashboard import readiness
+from dashboard.serving import readiness
 from quarantine import feed, ledger, name_words
+from quarantine.counting.rollup import next_block, roll_up
 from quarantine.fold import LedgerError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.management.progress import reporting
 from quarantine.preparation import migrate_all, refuse_another_homeserver
-from quarantine.rollup import next_block, roll_up
 
 NAMES = {"default": "Ledger", "homeserver": "Sample homeserver"}
 

@@ -14,9 +14,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connections
 from uvicorn.supervisors import Multiprocess
 
-from dashboard import ports, readiness
-from dashboard.environment import share_metrics
-from dashboard.protocol import BoundedProtocol
+from dashboard.configuration.environment import share_metrics
+from dashboard.serving import ports, readiness
+from dashboard.serving.protocol import BoundedProtocol
 from quarantine import ledger
 from quarantine.fold import LedgerError
 from quarantine.preparation import PREPARE, migrations_due

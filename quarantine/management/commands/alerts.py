@@ -8,10 +8,10 @@ from uuid import uuid4
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
 
-from quarantine import alerts
-from quarantine.alert_texts import test_message
-from quarantine.alert_ways import NotSentError, configured, send
-from quarantine.deliveries import deliver
+from quarantine.alerting import alerts
+from quarantine.alerting.alert_texts import test_message
+from quarantine.alerting.alert_ways import NotSentError, configured, send
+from quarantine.alerting.deliveries import deliver
 from quarantine.fold import LedgerError
 from quarantine.preparation import require_prepared
 

@@ -13,15 +13,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
 
-from quarantine import alerts, deliveries
-from quarantine.alerts import Watch
-from quarantine.deliveries import deliver
+from quarantine.alerting import alerts, deliveries
+from quarantine.alerting.alerts import Watch
+from quarantine.alerting.deliveries import deliver
+from quarantine.counting.rollup import RollUp
 from quarantine.fold import LedgerError
 from quarantine.follow import Totals, follow, follow_once
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.loops import keep_doing
 from quarantine.preparation import require_prepared
-from quarantine.rollup import RollUp
 from quarantine.runner import Runner
 from quarantine.worker import Worker
 

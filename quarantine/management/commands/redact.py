@@ -8,14 +8,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from quarantine import redaction
+from quarantine.accounts.staff import StaffError, find
+from quarantine.chain import redaction
+from quarantine.chain.redaction import Redaction, RedactionError
 from quarantine.fold import LedgerError
 from quarantine.management.progress import reporting
 from quarantine.models import Action, Staff
 from quarantine.mxc import Mxc, MxcError
 from quarantine.preparation import require_prepared
-from quarantine.redaction import Redaction, RedactionError
-from quarantine.staff import StaffError, find
 
 
 class Command(BaseCommand):

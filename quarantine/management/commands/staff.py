@@ -9,9 +9,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
+from quarantine.accounts.recovery import link, recover
+from quarantine.accounts.staff import StaffError, add_staff, disable_staff, enable_staff, set_password, set_role
 from quarantine.models import Role, Staff
-from quarantine.recovery import link, recover
-from quarantine.staff import StaffError, add_staff, disable_staff, enable_staff, set_password, set_role
 
 VERBS = {
     "add": "open an account",

@@ -12,12 +12,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from quarantine.chain.verification import Checked, Table, tables
+from quarantine.chain.verifiers import InterruptedCheckError, check_in_parts
 from quarantine.fold import LedgerError
 from quarantine.management.commands.follow import stop_on_signals
 from quarantine.management.progress import reporting
 from quarantine.preparation import require_prepared
-from quarantine.verification import Checked, Table, tables
-from quarantine.verifiers import InterruptedCheckError, check_in_parts
 
 DOES_NOT_FIT, INTERRUPTED = 2, 130
 LEDGER = "ledger"

@@ -1,0 +1,84 @@
+"""Exports, downloads and previews as native ASGI: a slow reader costs a task and one connection, never a page's thread."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Generator
+from http import HTTPStatus
+
+from dashboard.exports.change_json import compact
+from dashboard.machines.media_downloads import DownloadOpening
+from dashboard.serving.bridge import answer, begin
+from dashboard.serving.wire import Receive, Scope, Send, respond, send_body, until_gone
+from dashboard.serving.workers import Workers
+from dashboard.views.exports import ExportOpening
+from quarantine.homeserver.gateway import HomeserverError
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 4
+RETRY_AFTER = 10  # seconds
+ADMISSION_EVERY = 2.0  # seconds
+WRITE_TIMEOUT = 30.0  # seconds a reader may take for one block
+
+
+class Streams:
+    """The exports of this process, its downloads, or its previews."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.workers = Workers(threads=AT_ONCE, name=name)
+        self.under_way = 0
+
+    def close(self) -> None:
+        self.workers.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.under_way >= AT_ONCE:
+            text = f"{AT_ONCE} {self.name}s are running already. Try again in a moment."
+            headers = {"Retry-After": str(RETRY_AFTER), "Content-Type": "application/json"}
+            refused = compact({"errcode": "M_UNKNOWN", "error": text})
+            await respond(send, status=HTTPStatus.SERVICE_UNAVAILABLE, text=refused, extra=headers)
+            return
+        self.under_way += 1
+        try:
+            await self.answer(scope, receive, send)
+        finally:
+            self.under_way -= 1
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.workers.run(answer, scope)
+        await begin(response, send)
+        if isinstance(response, ExportOpening | DownloadOpening):
+            await self.stream(response.chunks, receive, send, may_go_on=response.may_go_on)
+        else:
+            await send_body(send, response.content)
+
+    async def stream(
+        self, chunks: Generator[bytes], receive: Receive, send: Send, *, may_go_on: Callable[[], bool]
+    ) -> None:
+        """Until the end, or until the client leaves, takes nothing for WRITE_TIMEOUT or may no longer have it.
+
+        Then the connection is freed at once.
+        """
+        gone = asyncio.create_task(until_gone(receive))
+        check_at = time.monotonic() + ADMISSION_EVERY
+        try:
+            while not gone.done() and (chunk := await self.workers.run(next, chunks, b"")):
+                async with asyncio.timeout(WRITE_TIMEOUT):
+                    await send_body(send, chunk, more=True)
+                if time.monotonic() > check_at:
+                    check_at = time.monotonic() + ADMISSION_EVERY
+                    if not await self.workers.run(may_go_on):
+                        logger.warning("A stream (%s) was broken off: its reader was signed out.", self.name)
+                        return
+            if not gone.done():
+                await send_body(send, b"")
+        except TimeoutError:
+            # Without its last chunk: the reader must not take what it has for the whole.
+            logger.warning("A stream (%s) was broken off: its reader took nothing for %g s.", self.name, WRITE_TIMEOUT)
+        except HomeserverError as error:
+            logger.warning("A stream (%s) was broken off: %s", self.name, error)
+        finally:
+            gone.cancel()
+            await self.workers.run(chunks.close)

@@ -1,0 +1,52 @@
+"""/changes/live as native ASGI: an open stream costs a task, not a thread.
+
+Its opening is an ordinary request through Django's middleware, so hosts, cookies, sessions,
+redirects to HTTPS and security headers are those of the pages; only what follows is our own.
+"""
+
+import asyncio
+from http import HTTPStatus
+
+from dashboard.serving.bridge import answer, begin
+from dashboard.serving.metrics import READERS
+from dashboard.serving.wire import Receive, Scope, Send, respond, send_body, until_gone
+from dashboard.streaming.hub import Hub
+from dashboard.views.live import Opening
+
+
+async def live(scope: Scope, receive: Receive, send: Send) -> None:
+    hub: Hub = scope["state"]["hub"]
+    if hub.closing:
+        await respond(send, status=HTTPStatus.SERVICE_UNAVAILABLE, text="Stopping.")
+        return
+    response = await hub.opening.run(answer, scope)
+    if isinstance(response, Opening):
+        if not hub.has_room(query=response.query, admission=response.admission, language=response.language):
+            await respond(send, status=HTTPStatus.TOO_MANY_REQUESTS, text="Too many different views at once.")
+            return
+        del response.headers["Content-Length"]  # of the opening alone
+    await begin(response, send)
+    await send_body(send, response.content, more=isinstance(response, Opening))
+    if isinstance(response, Opening):
+        await go_on(response, hub=hub, receive=receive, send=send)
+
+
+async def go_on(opening: Opening, *, hub: Hub, receive: Receive, send: Send) -> None:
+    """Send what comes, until the client leaves or the hub ends the stream."""
+    reader = hub.join(
+        query=opening.query, position=opening.position, admission=opening.admission, language=opening.language
+    )
+    gone = asyncio.create_task(until_gone(receive))
+    gone.add_done_callback(lambda _: reader.end())
+    READERS.inc()
+    try:
+        while (chunk := await reader.next_chunk()) is not None:
+            await send_body(send, chunk, more=True)
+        await send_body(send, b"")
+    except asyncio.CancelledError:
+        if not reader.cut_off:
+            raise
+    finally:
+        READERS.dec()
+        gone.cancel()
+        hub.leave(reader)
