@@ -116,6 +116,7 @@ def keep_and_leave(page, server):
     page.get_by_label("Name", exact=True).fill("What I did")
     page.get_by_role("button", name="Save view").click()
     expect(page.locator(".views-name")).to_have_text("What I did")
+    page.get_by_text("Export", exact=True).click()
     assert len(downloaded(page, "CSV")) == 1 + 20
     page.get_by_role("link", name="Insights").click()
     expect(page.locator(".tiles")).to_contain_text("21")  # ten twice, and the news
