@@ -31,6 +31,7 @@ from quarantine.acting.actions import ActionError, Outcome
 from quarantine.acting.aims import AimError
 from quarantine.acting.approvals import plan_again
 from quarantine.acting.plans import INVERSE, Plan, PlanError, plan, plan_undo
+from quarantine.acting.two_persons import adds_up, why_held
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import HomeserverAwayError
@@ -89,7 +90,7 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
     context = plan_context(shown) | {
         "submission": secrets.token_urlsafe(),
         "hidden": hidden,
-        "held": actions.needs_second_person(shown),
+        "held": why_held(shown, staff=request.user),
         "categories": Category.objects.filter(retired=False),
         "problem": said,
         "forbidden": [
@@ -262,6 +263,7 @@ def held_context(request: StaffRequest, action: Action) -> dict[str, Any]:
     context = {
         "late": action.proposal.is_late(datetime.now(UTC)),
         "mine": mine,
+        "adds_up": adds_up(action),
         "may_rule": request.user.may(Capability.APPROVE) and not mine,
     }
     if not request.user.may(Capability.ACT):

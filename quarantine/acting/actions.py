@@ -14,10 +14,11 @@ from django.utils.translation import gettext, gettext_lazy
 
 from quarantine.accounts.staff import RESERVED, require
 from quarantine.acting.plans import Item, Plan
+from quarantine.acting.two_persons import hold_back, why_held
 from quarantine.entries import UNSTORABLE, clean_mxc
 from quarantine.fields import SHA256
 from quarantine.homeserver import feed as stream
-from quarantine.homeserver.media import Media
+from quarantine.homeserver.media import HomeserverAwayError, Media
 from quarantine.locks import only_one
 from quarantine.models import Action, Capability, Category, Fate, Intent, Proposal, Staff, Verb, Work
 
@@ -78,6 +79,8 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: s
         raise ActionError(msg)
     asked = [item for item in plan.items if item.fate is not Fate.LEFT]
     with transaction.atomic():
+        hold_back(staff)
+        held = needs_second_person(plan, staff=staff)
         action = Action.objects.create(
             verb=plan.verb,
             cause=plan.cause,
@@ -89,16 +92,17 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: s
             undoes=plan.undoes,
             submission=submission,
         )
-        make_work(action, plan, asked=len(asked))
+        make_work(action, plan, asked=len(asked), held=held)
         Intent.objects.bulk_create([to_intent(action, item) for item in asked], batch_size=ROWS_PER_STATEMENT)
     return action
 
 
-def make_work(action: Action, plan: Plan, *, asked: int) -> None:
-    held = needs_second_person(plan)
+def make_work(action: Action, plan: Plan, *, asked: int, held: bool) -> None:
     status = Work.Status.HELD if held else Work.Status.WAITING
     now, outcome = action.created_at, asdict(Outcome(asked=asked))
-    Work.objects.create(action=action, status=status, total=asked, outcome=outcome, updated_at=now)
+    Work.objects.create(
+        action=action, status=status, total=asked, planned=plan.affected, outcome=outcome, updated_at=now
+    )
     if held:
         until = now + timedelta(hours=settings.TWO_PERSON_HOURS)
         Proposal.objects.create(action=action, affected=plan.affected, expires_at=until)
@@ -108,17 +112,21 @@ def check_allowed(plan: Plan, *, staff: Staff) -> None:
     """Raise NotAllowedError, or ActionError where a person has to ask."""
     for capability in takes(plan, staff=staff):
         require(staff, capability)
-    if needs_second_person(plan) and staff.username in RESERVED:
+    needs_second_person(plan, staff=staff)
+
+
+def needs_second_person(plan: Plan, *, staff: Staff) -> bool:
+    """Raises ActionError where it does and a person has to ask, or where nobody knows because the homeserver is away."""
+    try:
+        held = bool(why_held(plan, staff=staff))
+    except HomeserverAwayError as error:
+        raise ActionError(str(error)) from error
+    if held and staff.username in RESERVED:
         msg = gettext(
             "The two-person rule is on, so this takes two people: name the account that asks for it (--staff NAME)."
         )
         raise ActionError(msg)
-
-
-def needs_second_person(plan: Plan) -> bool:
-    """Whether it will wait for approval. One's own undone is no exception here."""
-    large = plan.verb is Verb.RELEASE and plan.affected > settings.TWO_PERSON_LIMIT
-    return bool(settings.TWO_PERSON_RULE) and (plan.whole_server or large)
+    return held
 
 
 def takes(plan: Plan, *, staff: Staff) -> list[Capability]:

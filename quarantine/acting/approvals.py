@@ -16,6 +16,7 @@ from quarantine.accounts.staff import require
 from quarantine.acting.actions import ActionError, change, clean_note
 from quarantine.acting.aims import Aim
 from quarantine.acting.plans import Plan, plan
+from quarantine.acting.two_persons import accounts_of
 from quarantine.homeserver.gateway import Homeserver
 from quarantine.models import Access, Action, Capability, Fate, Proposal, Ruling, Staff, Verb, Work
 
@@ -31,7 +32,7 @@ def awaiting(staff: Staff) -> int:
     """How many held actions this person could rule on; counts no further than MOST_COUNTED."""
     if not staff.may(Capability.APPROVE):
         return 0
-    return open_proposals().exclude(action__staff=staff)[:MOST_COUNTED].count()
+    return open_proposals().exclude(action__staff__in=accounts_of(staff))[:MOST_COUNTED].count()
 
 
 def open_proposals() -> QuerySet[Work]:
@@ -93,7 +94,7 @@ def expire_late() -> None:
 
 
 def refuse_own(action: Action, staff: Staff) -> None:
-    if action.staff_id == staff.pk:
+    if action.staff_id in accounts_of(staff):
         raise RulingError(gettext("You asked for this yourself: somebody else has to look at it."))
 
 

@@ -17,6 +17,7 @@ from quarantine.acting import actions
 from quarantine.acting.actions import ActionError, Outcome, ReasonError
 from quarantine.acting.aims import Aim, AimError
 from quarantine.acting.plans import Plan, PlanError, plan
+from quarantine.acting.two_persons import why_held
 from quarantine.fold import LedgerError
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
@@ -100,8 +101,8 @@ class ActingCommand(BaseCommand):
             self.finish(options, {"dry_run": True, "asked": len(shown.items), "would_change": shown.affected})
             return None
         actions.check_allowed(shown, staff=staff)
-        if actions.needs_second_person(shown):
-            self.stdout.write("The two-person rule is on: it will wait until somebody else approves it.")
+        if why := why_held(shown, staff=staff):
+            self.stdout.write(f"{why} The two-person rule is on: it will wait until somebody else approves it.")
         if shown.affected:
             self.confirm(shown, options)
         return actions.start(shown, staff=staff, category=options["category"], reason=options["reason"])

@@ -110,6 +110,7 @@ class Work(models.Model):
     wish = models.CharField(max_length=16, choices=Wish, default=Wish.NONE, blank=True)
     message = models.TextField(blank=True)  # why it waits or stopped, in a sentence
     total = models.IntegerField(default=0)  # media items asked for
+    planned = models.IntegerField(null=True)  # media items that would change, copies too, when it was begun
     done = models.IntegerField(default=0)  # of them, settled one way or the other
     outcome = models.JSONField(default=dict)  # see quarantine.acting.actions.Outcome
     started_at = models.DateTimeField(null=True)

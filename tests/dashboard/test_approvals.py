@@ -126,6 +126,31 @@ def test_while_the_homeserver_is_away_it_can_be_declined_alone(home, people, hel
     assert root.post(f"{held}decline/", {"note": "later"}).status_code == 302
 
 
+def test_what_adds_up_says_so_to_who_asks_and_to_who_rules(home, people, settings):
+    settings.TWO_PERSON_LIMIT = 1
+    media = [home.upload(File(sha256=f"{number}" * 64), uploader="@m:matrix.example") for number in range(2)]
+    for mxc in media:
+        home.quarantine(mxc)
+    mod, ask = as_(people["mod"]), ASKED | {"verb": "release", "origin": "", "reason": "mistake"}
+
+    def release(mxc):
+        page = mod.get("/actions/new/", ask | {"media": str(mxc)})
+        posted = ask | {"media": str(mxc), "digest": page.context["plan"].digest}
+        return page.text, mod.post("/actions/new/", posted, follow=True).text
+
+    assert "approves it" not in "".join(release(media[0]))
+    plan, asked = release(media[1])
+    assert "With the 1 released in the hour before by the same person it is more than 1 media items." in plan
+    assert "Waits for a second person" in asked
+    held = f"/actions/{Action.objects.latest('pk').pk}/"
+
+    assert "Together with what mod did in the hour before" in as_(people["root"]).get(held).text
+
+
+def test_what_waits_by_itself_speaks_of_nothing_before(home, people, held):
+    assert "did in the hour before" not in as_(people["root"]).get(held).text
+
+
 def test_what_has_expired_says_so(home, people, held, settings):
     settings.TWO_PERSON_HOURS = -1
     lena, root = as_(people["lena"]), as_(people["root"])
