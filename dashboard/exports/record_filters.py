@@ -28,6 +28,12 @@ WORDS = {  # what details are called; any other name is shown as it stands
     "affected": gettext_lazy("media items"),
     "factor": gettext_lazy("factor"),
     "reason": gettext_lazy("reason"),
+    "on": gettext_lazy("on"),
+    "number": gettext_lazy("number"),
+    "minutes": gettext_lazy("minutes"),
+    "rule": gettext_lazy("rule"),
+    "hours": gettext_lazy("hours"),
+    "ways": gettext_lazy("ways"),
 }
 
 
@@ -64,9 +70,11 @@ def details_of(entry: AccessEntry) -> list[tuple[str, str]]:
         told = json.loads(entry.details or "{}")
     except ValueError:
         return [("", entry.details)]
-    return [
-        (str(WORDS.get(name, name.replace("_", " "))), in_words(value)) for name, value in told.items() if value != ""
-    ]
+    return [(word_for(name), in_words(value)) for name, value in told.items() if value != ""]
+
+
+def word_for(name: str) -> str:
+    return str(WORDS.get(name, name.replace("_", " ")))
 
 
 def in_words(value: Any) -> str:
@@ -76,4 +84,6 @@ def in_words(value: Any) -> str:
         return gettext("yes") if value else gettext("no")
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return ", ".join(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{word_for(name)} {in_words(each)}" for name, each in value.items())
     return value if isinstance(value, str) else json.dumps(value)

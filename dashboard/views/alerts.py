@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.http import render_page
+from dashboard.signing_in.freshness import require_fresh
 from dashboard.views.account import StaffRequest
 from dashboard.wording.alert_lines import Line, RuleLine
 from quarantine.accounts.staff import require
@@ -115,6 +116,7 @@ def alert_rules_page(request: StaffRequest) -> HttpResponse:
 @require_POST
 def alert_rule_change(request: StaffRequest, kind: str) -> HttpResponse:
     require(request.user, Capability.MANAGE_SETTINGS)
+    require_fresh(request)
     number, minutes = (number_in(request, name) for name in ("number", "minutes"))
     try:
         on = request.POST.get("on") == "on"
@@ -127,6 +129,8 @@ def alert_rule_change(request: StaffRequest, kind: str) -> HttpResponse:
 
 @require_POST
 def alert_mute(request: StaffRequest, kind: str) -> HttpResponse:
+    require(request.user, Capability.MANAGE_SETTINGS)
+    require_fresh(request)
     subject, hours = request.POST.get("subject", "").strip(), number_in(request, "hours")
     try:
         alert_rules.mute(AlertKind(kind), subject=subject, hours=hours, staff=request.user)
@@ -139,6 +143,7 @@ def alert_mute(request: StaffRequest, kind: str) -> HttpResponse:
 @require_POST
 def alert_unmute(request: StaffRequest, number: int) -> HttpResponse:
     require(request.user, Capability.MANAGE_SETTINGS)  # before anybody learns which there are
+    require_fresh(request)
     alert_rules.end_mute(get_object_or_404(Mute, pk=number), staff=request.user)
     messages.success(request, _("No longer muted."))
     return redirect("alert-rules")

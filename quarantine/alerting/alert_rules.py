@@ -7,9 +7,10 @@ from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db import transaction
 from django.utils.translation import gettext
 
+from quarantine.accounts.access_record import record
 from quarantine.accounts.staff import require
 from quarantine.entries import UNSTORABLE
-from quarantine.models import NAME_LENGTH, Alert, AlertKind, AlertRule, Capability, Change, Mute, Return, Staff
+from quarantine.models import NAME_LENGTH, Access, Alert, AlertKind, AlertRule, Capability, Change, Mute, Return, Staff
 
 MOST_NUMBER = 10_000
 MOST_MINUTES = 1_440
@@ -76,7 +77,11 @@ def change_rule(kind: AlertKind, *, on: bool, number: int, minutes: int, staff: 
         number = DEFAULTS[kind].number
     rule_of(kind)
     chosen = {"on": on, "number": number, "minutes": minutes}
-    AlertRule.objects.filter(pk=kind).update(**chosen, changed_at=datetime.now(UTC), changed_by=staff)
+    with transaction.atomic():
+        held = AlertRule.objects.select_for_update().get(pk=kind)
+        before = {name: getattr(held, name) for name in chosen}
+        AlertRule.objects.filter(pk=kind).update(**chosen, changed_at=datetime.now(UTC), changed_by=staff)
+        record(Access.ALERT_RULE_CHANGED, by=staff, target=kind, before=before, after=chosen)
 
 
 def acknowledge(alert: Alert, *, note: str, staff: Staff) -> bool:
@@ -102,16 +107,19 @@ def mute(kind: AlertKind, *, subject: str, hours: int, staff: Staff) -> Mute:
         )
         raise AlertError(msg)
     now = datetime.now(UTC)
-    return Mute.objects.create(
-        kind=kind, subject=subject, until=now + timedelta(hours=hours), staff=staff, created_at=now
-    )
+    until = now + timedelta(hours=hours)
+    with transaction.atomic():
+        muted = Mute.objects.create(kind=kind, subject=subject, until=until, staff=staff, created_at=now)
+        record(Access.ALERTS_MUTED, by=staff, target=subject, rule=kind, hours=hours)
+    return muted
 
 
 def end_mute(muted: Mute, *, staff: Staff) -> None:
     """Admins only: NotAllowedError. Safe to repeat."""
     require(staff, Capability.MANAGE_SETTINGS)
     with transaction.atomic():
-        Mute.objects.filter(pk=muted.pk, ended_at=None).update(ended_at=datetime.now(UTC), ended_by=staff)
+        if Mute.objects.filter(pk=muted.pk, ended_at=None).update(ended_at=datetime.now(UTC), ended_by=staff):
+            record(Access.ALERTS_UNMUTED, by=staff, target=muted.subject, rule=muted.kind)
 
 
 def is_muted(kind: str, subject: str, now: datetime) -> bool:

@@ -31,6 +31,10 @@ class Access(models.TextChoices):
     EVIDENCE = "evidence", _("Evidence taken")
     REDACTION = "redaction", _("Personal data blanked")
     RULING = "ruling", _("Action ruled on")
+    ALERT_RULE_CHANGED = "alert-rule-changed", _("Alert rule changed")
+    ALERTS_MUTED = "alerts-muted", _("Alerts muted")
+    ALERTS_UNMUTED = "alerts-unmuted", _("Alerts no longer muted")
+    ALERT_WAYS_CHANGED = "alert-ways-changed", _("Ways of alerts changed")
     RECORD_READ = "record-read", _("This record read")
 
 

@@ -1,12 +1,13 @@
 """/alerts/: what waits for somebody, who sees to it, and what admins want to be told of."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 from django.utils.html import escape
 from pytest_django.asserts import assertInHTML
 
-from quarantine.models import Alert, AlertRule, Delivery, Mute, Role
+from quarantine.models import AccessEntry, Alert, AlertRule, Delivery, Mute, Role
 from tests.factories import make_ledger, make_staff
 from tests.html import region
 
@@ -236,6 +237,29 @@ def test_a_mute_is_on_record_with_who_ended_it(client, signed_in):
     mute = Mute.objects.get()
     assert "evil.example" in page
     assert (mute.staff, mute.subject, mute.ended_by) == (admin, "evil.example", admin)
+
+
+def test_what_is_decided_about_alerts_is_on_the_access_record(client, signed_in):
+    signed_in(Role.ADMIN)
+    client.post(f"{URL}rules/burst/change/", {"number": "7", "minutes": "30"})
+    client.post(f"{URL}rules/release/mute/", {"hours": "8", "subject": "mallory"})
+    for _ in range(2):
+        client.post(f"{URL}mutes/{Mute.objects.get().pk}/end/")
+    client.post(f"{URL}rules/burst/change/", {"number": "0", "minutes": "5"})  # makes no sense
+
+    told = list(
+        AccessEntry.objects.exclude(what="sign-in").order_by("pk").values_list("what", "who", "target", "details")
+    )
+    assert [entry[:3] for entry in told] == [
+        ("alert-rule-changed", "a-admin", "burst"),
+        ("alerts-muted", "a-admin", "mallory"),
+        ("alerts-unmuted", "a-admin", "mallory"),
+    ]
+    assert json.loads(told[1][3]) == {"rule": "release", "hours": 8}
+    signed_in(Role.AUDITOR)
+    page = client.get("/record/").text
+    assert '<span class="nw">it was</span> <bdi>minutes 10, number 20, on yes</bdi>' in page
+    assert '<span class="nw">it is now</span> <bdi>minutes 30, number 7, on no</bdi>' in page
 
 
 def test_figures_are_written_as_the_reader_writes_them(client, signed_in):

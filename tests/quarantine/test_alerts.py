@@ -1,5 +1,6 @@
 """What becomes an alert: once for each incident, however it is read and whatever is killed."""
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,9 @@ from quarantine import consumers
 from quarantine.accounts.staff import NotAllowedError
 from quarantine.alerting import alert_rules, alerts
 from quarantine.alerting.alert_texts import message_of
+from quarantine.alerting.alert_ways import note_ways
 from quarantine.models import (
+    AccessEntry,
     Alert,
     AlertKind,
     AlertRule,
@@ -329,3 +332,25 @@ def test_a_quiet_look_costs_few_statements(django_assert_max_num_queries):
         started = time.monotonic()
         alerts.look()
     assert time.monotonic() - started < 10
+
+
+# --- Where it goes ------------------------------------------------------------------------
+
+
+def ways_on_record():
+    found = AccessEntry.objects.filter(what="alert-ways-changed").order_by("pk")
+    return [(json.loads(entry.details)["ways"], entry.target) for entry in found]
+
+
+def test_where_alerts_go_is_on_record_whenever_it_is_another_place(settings):
+    settings.ALERT_EMAIL_TO = []
+    note_ways()
+    assert ways_on_record() == []  # there never was one
+
+    for addresses in (["oncall@example.com"], ["oncall@example.com"], ["mallory@example.com"], []):
+        settings.ALERT_EMAIL_TO = addresses
+        note_ways()
+
+    assert [ways for ways, _ in ways_on_record()] == [["email"], ["email"], []]
+    assert len({mark for _, mark in ways_on_record()}) == 3
+    assert "mallory" not in str(list(AccessEntry.objects.values()))

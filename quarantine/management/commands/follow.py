@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
 
 from quarantine.alerting import alerts, deliveries
+from quarantine.alerting.alert_ways import note_ways
 from quarantine.alerting.alerts import Watch
 from quarantine.alerting.deliveries import deliver
 from quarantine.counting.rollup import RollUp
@@ -70,6 +71,7 @@ class Command(BaseCommand):
 
 def go_on(stop: threading.Event, *, interval: float, audit_at: time | None) -> Totals:
     """Alerts have threads of their own: people have to be told above all while nothing can be followed."""
+    note_ways()
     threads = [
         keep_doing(Watch(stop), name="alerts", stop=stop, every=alerts.LOOK_EVERY),
         keep_doing(lambda: deliver(stop=stop), name="deliveries", stop=stop, every=deliveries.LOOK_EVERY),
