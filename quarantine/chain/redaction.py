@@ -25,6 +25,7 @@ from quarantine.models import (
     Ledger,
     MediaItem,
     Mute,
+    Ruling,
     Staff,
     Tally,
 )
@@ -33,10 +34,10 @@ from quarantine.seals import REDACTED, BrokenSealError
 
 WINDOW = 500  # rows a transaction
 REASON_LENGTH = 2_000
-NAMES = {Change: "changes", Action: "actions", AccessEntry: "lines of the access record"}
+NAMES = {Change: "changes", Action: "actions", Ruling: "rulings", AccessEntry: "lines of the access record"}
 KEYED = ("uploader", "actor")  # kinds of tallies whose keys are people
 
-type Model = type[Change] | type[Action] | type[AccessEntry]
+type Model = type[Change] | type[Action] | type[Ruling] | type[AccessEntry]
 
 
 class RedactionError(Exception):
@@ -99,7 +100,13 @@ def of_user(user: str) -> Redaction:
 
 
 def of_action(number: int) -> Redaction:
-    parts = (Part(model=Action, wanted=Q(pk=number), fields=("target", "reason")),)
+    """What it was aimed at, and what people wrote about it: the reason, and the note of who ruled on it, kept twice."""
+    ruled = Q(what=Access.RULING, target=str(number))
+    parts = (
+        Part(model=Action, wanted=Q(pk=number), fields=("target", "reason")),
+        Part(model=Ruling, wanted=Q(pk=number), fields=("note",)),
+        Part(model=AccessEntry, wanted=ruled, fields=("details",)),
+    )
     return Redaction(of="action", about=str(number), parts=parts)
 
 
@@ -148,7 +155,10 @@ def windows(part: Part) -> Iterator[int]:
         after = rows[-1].pk
 
 
-def blank(row: Change | Action | AccessEntry, fields: tuple[str, ...]) -> None:
+def blank(row: Change | Action | Ruling | AccessEntry, fields: tuple[str, ...]) -> None:
+    if isinstance(row, Ruling):  # the access record vouches for it: it has no seal of its own
+        Ruling._base_manager.filter(pk=row.pk).update(note=REDACTED)
+        return
     names = type(row).PERSONAL
     values, salts = [getattr(row, name) for name in names], row.salts
     which = [name in fields for name in names]

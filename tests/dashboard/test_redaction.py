@@ -9,11 +9,26 @@ from django.db import connection
 
 from quarantine import ledger
 from quarantine.accounts.access_record import record
+from quarantine.acting import approvals
 from quarantine.alerting import alert_rules, alerts
 from quarantine.chain import evidence, redaction, verification
 from quarantine.chain.redaction import RedactionError, of_action, of_media, of_user, redact
 from quarantine.counting import tallies
-from quarantine.models import Access, AccessEntry, Action, Alert, AlertKind, Change, MediaItem, Role, Tally
+from quarantine.models import (
+    Access,
+    AccessEntry,
+    Action,
+    Alert,
+    AlertKind,
+    Change,
+    MediaItem,
+    Proposal,
+    Role,
+    Ruling,
+    Staff,
+    Tally,
+    Work,
+)
 from quarantine.models.append_only import AppendOnlyError
 from quarantine.mxc import Mxc
 from quarantine.seals import REDACTED
@@ -111,6 +126,38 @@ def test_one_action_loses_target_and_reason(story):
 
     assert list(Action.objects.values_list("target", "reason", "verb")) == [(REDACTED, REDACTED, "quarantine")]
     assert_fits(actions=1)
+
+
+def declined(action, *, note):
+    Proposal.objects.create(action=action, affected=2, expires_at=BEGINNING)
+    Work.objects.filter(action=action).update(status=Work.Status.HELD)
+    lena = Staff.objects.filter(username="lena").first() or make_staff("lena", role=Role.LEAD)
+    approvals.record(action, Ruling.Kind.DECLINED, staff=lena, note=note, affected=None)
+
+
+def test_what_was_written_when_it_was_ruled_on_is_gone_too(story, client):
+    other = make_action(staff=story.staff, reason="kept")
+    for action in (story, other):
+        declined(action, note="mallory is my neighbour")
+    assert of_action(story.pk).counts() == {"actions": 1, "rulings": 1, "lines of the access record": 1}
+
+    assert redact(of_action(story.pk), reason=WHY, by=None) == 3
+
+    notes = Ruling.objects.order_by("pk").values_list("note", "kind", "staff__username")
+    assert list(notes) == [(REDACTED, "declined", "lena"), ("mallory is my neighbour", "declined", "lena")]
+    told = AccessEntry.objects.filter(what=Access.RULING).order_by("pk").values_list("who", "target", "details")
+    assert told[0] == ("lena", str(story.pk), REDACTED)
+    assert "neighbour" in told[1][2]
+    assert_fits(actions=1, access=1)
+    client.force_login(make_staff("iris", role=Role.ADMIN))
+    for url in (
+        f"/actions/{story.pk}/",
+        f"/record/?what=ruling&cursor={AccessEntry.objects.get(target=str(other.pk)).pk}",
+    ):
+        page = client.get(url).text
+        assert REDACTED in page
+        assert "neighbour" not in page
+    assert redact(of_action(story.pk), reason=WHY, by=None) == 0
 
 
 def test_an_account_has_to_be_disabled_and_is_renamed(story):

@@ -26,7 +26,9 @@ class Command(BaseCommand):
         of = parser.add_mutually_exclusive_group(required=True)
         of.add_argument("--media", metavar="MXC", help="uploader and file name")
         of.add_argument("--user", metavar="USER", help="a Matrix user, or a disabled account's name")
-        of.add_argument("--action", type=int, metavar="N", help="what it was aimed at, and the reason")
+        of.add_argument(
+            "--action", type=int, metavar="N", help="what it was aimed at, the reason, and the notes of approvals"
+        )
         parser.add_argument("--reason", required=True, metavar="TEXT", help="kept on record: name nobody in it")
         parser.add_argument("--staff", metavar="NAME", help="the account on whose behalf; without it: terminal")
         parser.add_argument("--dry-run", action="store_true", help="show what would be blanked, blank nothing")
