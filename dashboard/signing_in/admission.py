@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from dashboard.signing_in.factors import lacks_factor
+from dashboard.signing_in.sessions import own_key
 from quarantine.models import Capability, Staff
 
 
@@ -15,7 +16,7 @@ from quarantine.models import Capability, Staff
 class Admission:
     """What let a reader in: this session, of this account with this password."""
 
-    session_key: str
+    session_key: str  # as the database has it
     staff_id: int
     auth_hash: str  # of the password: changing it ends the streams of every session
     needed: Capability = Capability.READ  # what its role has to include to the end
@@ -26,8 +27,9 @@ def admission(request: HttpRequest, needed: Capability = Capability.READ) -> Adm
     staff = request.user
     if not isinstance(staff, Staff) or not staff.may(needed) or lacks_factor(request):
         return None
-    key = request.session.session_key or ""
-    return Admission(session_key=key, staff_id=staff.pk, auth_hash=staff.get_session_auth_hash(), needed=needed)
+    return Admission(
+        session_key=own_key(request), staff_id=staff.pk, auth_hash=staff.get_session_auth_hash(), needed=needed
+    )
 
 
 def still_admitted(admissions: AbstractSet[Admission]) -> set[Admission]:

@@ -1,9 +1,11 @@
 """Sessions that end by themselves: some time after the last thing a person did, and some time after signing in at the latest.
 
-The end is the row's `expire_date`, so whatever asks for living sessions (pages, streams, the list of
+The database holds a digest of each key, so whoever reads it, or a backup of it, can use no session: the key is in
+the cookie alone. The end is the row's `expire_date`, so whatever asks for living sessions (pages, streams, the list of
 one's own) asks for both limits.
 """
 
+import hashlib
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -11,12 +13,45 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import db
+from django.contrib.sessions.models import Session
+from django.utils import timezone
 
 BEGAN, SEEN = "began_at", "seen_at"  # seconds since 1970: signing in, and the last thing a person did
 BEFORE_SIGN_IN = 3600  # seconds kept of what a stranger began: the first of two steps, a trip to the provider
 
 
+KEPT = 40  # characters of a digest: 160 bits, about as many as a key has
+
+
+def stored(key: str) -> str:
+    """What the database has instead of a session's key."""
+    return hashlib.sha256(key.encode()).hexdigest()[:KEPT]
+
+
 class SessionStore(db.SessionStore):
+    """`session_key` is the key, as Django and the cookie know it; only what asks the database puts its digest in place."""
+
+    def _get_session_from_db(self) -> Session | None:
+        found = None
+        if self.session_key:
+            found = Session.objects.filter(pk=stored(self.session_key), expire_date__gt=timezone.now()).first()
+        if found is None:
+            self._session_key = None  # one that we did not give out is never taken up
+        return found
+
+    def exists(self, session_key: str) -> bool:
+        return super().exists(stored(session_key))
+
+    def delete(self, session_key: str | None = None) -> None:
+        key = session_key or self.session_key
+        if key:
+            super().delete(stored(key))
+
+    def create_model_instance(self, data: dict[str, Any]) -> Any:
+        row = super().create_model_instance(data)
+        row.session_key = stored(row.session_key)
+        return row
+
     def save(self, must_create: bool = False) -> None:
         """Begin to count where somebody signed in with it; also where an earlier version did not count."""
         if not must_create and SESSION_KEY in self:

@@ -20,8 +20,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.errors import Words, error_page
 from dashboard.http import HtmxRequest
-from dashboard.signing_in.sessions import end_other_sessions, open_sessions
+from dashboard.signing_in.sessions import end_other_sessions, open_sessions, own_key
 from dashboard.wording.languages import languages, remember
+from quarantine.accounts.staff import end_session as end_it
 from quarantine.accounts.staff import set_preferences
 from quarantine.models import Staff
 
@@ -131,9 +132,9 @@ class PasswordView(HonestForm, PasswordChangeView):
 def end_session(request: StaffRequest, number: int) -> HttpResponseRedirect:
     """End one of one's own sessions; somebody else's is as unknown as one that never was."""
     session = get_object_or_404(UserSession, pk=number, user=request.user)
-    if session.session_key == request.session.session_key:
+    if session.session_key == own_key(request):
         logout(request)
-    session.end()
+    end_it(session)
     return redirect("account")
 
 

@@ -3,6 +3,7 @@
 from allauth.usersessions.models import UserSession
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
@@ -139,7 +140,13 @@ def set_password(*, name: str, password: str, by: Staff | None = None) -> Staff:
 
 def end_sessions(staff: Staff) -> None:
     for session in UserSession.objects.filter(user=staff):
-        session.end()
+        end_session(session)
+
+
+def end_session(session: UserSession) -> None:
+    """By what the database has of its key. Not allauth's `end`: that takes it for the key."""
+    Session.objects.filter(pk=session.session_key).delete()
+    session.delete()
 
 
 def find(name: str) -> Staff:

@@ -4,11 +4,13 @@ import re
 
 import pytest
 from allauth.usersessions.models import UserSession
+from django.apps import apps
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
+from dashboard.signing_in.session_store import stored
 from quarantine.accounts.staff import disable_staff, set_role
 from quarantine.models import Role, Staff
 from tests.dashboard import people
@@ -46,7 +48,7 @@ def end_one(client, session):
 
 
 def session_of(client):
-    return UserSession.objects.get(session_key=client.cookies["quarantine_session"].value)
+    return UserSession.objects.get(session_key=stored(client.cookies["quarantine_session"].value))
 
 
 # --- Seeing them --------------------------------------------------------------------------
@@ -93,11 +95,29 @@ def test_the_page_says_which_session_is_this_one():
     assert "End all others" not in page
 
 
-def test_no_session_key_is_on_the_page():
+def test_no_session_key_is_on_the_page_or_in_the_database():
     here, other = signed_in(), signed_in(browser=CHROME)
     page = here.get("/account/").text
+    change_password(here, new=PASSWORD, again=PASSWORD)  # the session goes on under a new key
+    held = str([list(model._base_manager.values()) for model in apps.get_models() if not lives_elsewhere(model)])
 
-    assert not [client for client in (here, other) if client.cookies["quarantine_session"].value in page]
+    for key in [client.cookies["quarantine_session"].value for client in (here, other)]:
+        assert key not in page + held
+    assert stored(here.cookies["quarantine_session"].value) in held
+
+
+def lives_elsewhere(model):
+    return model._meta.app_label == "homeserver"
+
+
+def test_what_is_in_the_database_opens_nothing():
+    signed_in()
+    thief = Client()
+
+    for row in Session.objects.values_list("pk", flat=True):
+        thief.cookies["quarantine_session"] = row
+        assert not may_read(thief)
+    assert Session.objects.count() == 1
 
 
 @pytest.mark.parametrize("browser", ["<script>alert(1)</script>", '"><img src=x>', "x\u202etxt", "A" * 10_000, ""])
@@ -118,8 +138,8 @@ def test_the_page_takes_three_queries_however_many_sessions(django_assert_num_qu
 
 def test_a_session_that_has_run_out_is_not_listed():
     here, other = signed_in(), signed_in(browser=CHROME)
-    key = other.cookies["quarantine_session"].value
-    Session.objects.filter(session_key=key).update(expire_date=timezone.now())
+    key = stored(other.cookies["quarantine_session"].value)
+    assert Session.objects.filter(session_key=key).update(expire_date=timezone.now())
 
     assert sessions_shown(here) == [("Firefox on Linux", "192.0.2.7")]
 
@@ -138,7 +158,7 @@ def test_one_session_ends_and_the_others_go_on():
 
 def test_ending_this_one_signs_out():
     here = signed_in()
-    key = here.cookies["quarantine_session"].value
+    key = stored(here.cookies["quarantine_session"].value)
 
     end_one(here, session_of(here))
 
@@ -211,7 +231,7 @@ def change_password(client, old=PASSWORD, new=NEW_PASSWORD, again=NEW_PASSWORD):
 
 def test_a_new_password_ends_every_other_session():
     here, other = signed_in(), signed_in(browser=CHROME)
-    others_key = other.cookies["quarantine_session"].value
+    others_key = stored(other.cookies["quarantine_session"].value)
 
     answer = change_password(here)
 

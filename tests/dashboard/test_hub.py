@@ -6,12 +6,12 @@ from functools import wraps
 
 import psycopg
 import pytest
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import connections
 
 from dashboard.events import HEARTBEAT, LIMIT, Event, encode, reset
 from dashboard.heads import parameters
 from dashboard.signing_in.admission import Admission, still_admitted
+from dashboard.signing_in.session_store import SessionStore, stored
 from dashboard.streaming import hub as hub_module
 from dashboard.streaming.hub import Hub
 from dashboard.streaming.streams import HEARTBEAT_AFTER, STUCK_AFTER, Reader, View
@@ -162,7 +162,9 @@ def admitted(transactional_db):
     staff = make_staff("anna")
     session = SessionStore()
     session.create()
-    return Admission(session_key=session.session_key, staff_id=staff.pk, auth_hash=staff.get_session_auth_hash())
+    return Admission(
+        session_key=stored(session.session_key), staff_id=staff.pk, auth_hash=staff.get_session_auth_hash()
+    )
 
 
 async def elsewhere(function, *args, **kwargs):

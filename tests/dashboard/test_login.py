@@ -9,6 +9,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
+from dashboard.signing_in.session_store import stored
 from quarantine.accounts.staff import disable_staff
 from tests.dashboard.people import PASSWORD, sign_in
 from tests.factories import make_staff
@@ -60,7 +61,8 @@ def test_somebody_signed_in_does_not_see_the_form(client, anna):
 
 def test_signing_out_ends_the_session(client, anna):
     sign_in(client)
-    key = client.session.session_key
+    key = stored(client.session.session_key)
+    assert Session.objects.filter(session_key=key).exists()
 
     answer = client.post("/logout/")
 
@@ -91,11 +93,12 @@ def test_signing_in_forgets_sessions_that_have_run_out(client, anna):
     old, other = Client(), Client()
     for browser in (old, other):
         sign_in(browser)
-    Session.objects.filter(session_key=old.session.session_key).update(expire_date=timezone.now())
+    Session.objects.filter(session_key=stored(old.session.session_key)).update(expire_date=timezone.now())
 
     sign_in(client)
 
-    assert set(Session.objects.values_list("pk", flat=True)) == {other.session.session_key, client.session.session_key}
+    going_on = {stored(browser.session.session_key) for browser in (other, client)}
+    assert set(Session.objects.values_list("pk", flat=True)) == going_on
 
 
 # --- Nobody learns which accounts there are -----------------------------------------------

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from dashboard.signing_in.admission import Admission, still_admitted
-from dashboard.signing_in.session_store import BEGAN, SEEN
+from dashboard.signing_in.session_store import BEGAN, SEEN, stored
 from dashboard.signing_in.sessions import UNATTENDED
 from quarantine.models import Capability, Consumer, Role, Run, Staff
 from tests.dashboard.people import PASSWORD, signed_in
@@ -85,14 +85,15 @@ def test_what_a_person_does_keeps_the_session_and_what_a_page_does_by_itself_doe
 def test_a_session_of_an_earlier_version_counts_from_its_next_request(here):
     session = here.session
     del session[BEGAN], session[SEEN]
-    Session.objects.filter(session_key=session.session_key).update(session_data=session.encode(session._session))
+    earlier = {"session_data": session.encode(session._session)}
+    assert Session.objects.filter(session_key=stored(session.session_key)).update(**earlier)
 
     assert lets_in(here)
     assert here.session.get_expiry_age() <= 2 * HOUR
 
 
 def test_a_stream_ends_with_its_session(here, anna):
-    key = here.session.session_key
+    key = stored(here.session.session_key)
     admitted = Admission(session_key=key, staff_id=anna.pk, auth_hash=anna.get_session_auth_hash())
     assert still_admitted({admitted}) == {admitted}
 
@@ -105,7 +106,7 @@ def test_a_stream_ends_with_its_session(here, anna):
 
 
 def test_a_stream_ends_with_the_role_that_opened_it(here, anna):
-    key, needed = here.session.session_key, Capability.READ_ACCESS_RECORD
+    key, needed = stored(here.session.session_key), Capability.READ_ACCESS_RECORD
     admitted = Admission(session_key=key, staff_id=anna.pk, auth_hash=anna.get_session_auth_hash(), needed=needed)
     Staff.objects.update(role=Role.AUDITOR)
     assert still_admitted({admitted}) == {admitted}

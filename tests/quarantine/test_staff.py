@@ -10,6 +10,7 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.db import connection
 
+from dashboard.signing_in.session_store import stored
 from quarantine.accounts.staff import (
     NotAllowedError,
     StaffError,
@@ -37,7 +38,8 @@ def make_session(staff):
     session = SessionStore()
     session["_auth_user_id"] = str(staff.pk)
     session.save()
-    UserSession.objects.create(user=staff, session_key=session.session_key, ip="192.0.2.7", user_agent="x")
+    key = stored(session.session_key)
+    UserSession.objects.create(user=staff, session_key=key, ip="192.0.2.7", user_agent="x")
     return session.session_key
 
 
