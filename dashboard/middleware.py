@@ -20,6 +20,7 @@ from dashboard.references import HEADER, reference
 from dashboard.serving.wire import GUARDS
 from dashboard.signing_in.factors import lacks_factor
 from dashboard.signing_in.freshness import ask_again
+from dashboard.signing_in.renewal import renewal
 from dashboard.signing_in.sessions import UNATTENDED, note_activity
 from dashboard.wording.languages import speak_to
 from quarantine.accounts.staff import NotAllowedError, require
@@ -127,7 +128,7 @@ class SignInMiddleware(LoginRequiredMiddleware):
             require(request.user, Capability.READ)
         except NotAllowedError as error:
             return not_allowed(request, error)
-        return None
+        return renewal(request)
 
     def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponseRedirect:
         return redirect_to_login(page_behind(request), settings.LOGIN_URL)

@@ -214,6 +214,8 @@ OIDC_NAME = env("OIDC_NAME", "single sign-on")
 OIDC_ROLE_CLAIM = env("OIDC_ROLE_CLAIM", "groups")
 OIDC_ROLES = env_roles("OIDC_ROLES")
 OIDC_ORIGINS = env_origins("OIDC_ORIGINS")
+# How long a session that began there goes on without the provider's word; 0: as long as any.
+OIDC_SESSION_MINUTES = env_number("OIDC_SESSION_MINUTES", 60, lowest=0, highest=20_160)
 SSO_ONLY = env_bool("SSO_ONLY", default=False)
 OIDC_APP = {
     "name": OIDC_NAME,

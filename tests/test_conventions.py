@@ -132,7 +132,7 @@ CALLERS = {
     "quarantine/homeserver/synapse.py",
     "quarantine/homeserver/answers.py",
     "quarantine/alerting/alert_ways.py",  # to where the operator's settings say, never to where a page does
-    "dashboard/views/single_sign_on.py",  # only what can go wrong: allauth calls the issuer, whom the operator names
+    "dashboard/signing_in/single_sign_on.py",  # only what can go wrong: allauth calls the issuer, whom the operator names
     "dashboard/management/commands/demo.py",  # asks its own server whether it is up
 }
 # Where Django's gates are opened, for reasons given there.

@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import db
@@ -17,6 +18,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 BEGAN, SEEN = "began_at", "seen_at"  # seconds since 1970: signing in, and the last thing a person did
+RENEWED = "renewed_at"  # when the provider of single sign-on last said again who this is, and what their role
 BEFORE_SIGN_IN = 3600  # seconds kept of what a stranger began: the first of two steps, a trip to the provider
 
 
@@ -63,9 +65,22 @@ class SessionStore(db.SessionStore):
     def ends_at(self) -> float:
         if BEGAN not in self:
             return time.time() + BEFORE_SIGN_IN
-        idle, most = 60 * settings.SESSION_IDLE_MINUTES, 3600 * settings.SESSION_MAX_HOURS
-        latest: float = self[BEGAN] + most
-        return min(latest, self[SEEN] + idle) if idle else latest
+        ends: list[float] = [self[BEGAN] + 3600 * settings.SESSION_MAX_HOURS]
+        if settings.SESSION_IDLE_MINUTES:
+            ends.append(self[SEEN] + 60 * settings.SESSION_IDLE_MINUTES)
+        vouched = self.vouched_at()
+        if vouched is not None and settings.OIDC_SESSION_MINUTES:
+            ends.append(vouched + 60 * settings.OIDC_SESSION_MINUTES)
+        return min(ends)
+
+    def vouched_at(self) -> float | None:
+        """When the provider of single sign-on last said who this is; None in a session that began another way."""
+        records = [
+            each for each in self.get(AUTHENTICATION_METHODS_SESSION_KEY, []) if each["method"] == "socialaccount"
+        ]
+        if not any("reauthenticated" not in each for each in records):
+            return None
+        return float(max(self.get(RENEWED, 0.0), *(each["at"] for each in records)))
 
     def get_expiry_age(self, **_kwargs: Any) -> int:
         return max(0, int(self.ends_at() - time.time()))

@@ -6,6 +6,7 @@ is the same as somebody's here opens nothing.
 """
 
 import logging
+import secrets
 import time
 from http import HTTPStatus
 from typing import Any
@@ -13,21 +14,24 @@ from urllib.parse import urlsplit
 
 from allauth.account.internal.flows.login import record_authentication
 from allauth.core.exceptions import ImmediateHttpResponse
-from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, get_adapter
 from allauth.socialaccount.models import SocialAccount, SocialLogin
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from django.conf import settings
+from django.contrib.auth import logout
 from django.contrib.auth.signals import user_login_failed
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext
+from requests import RequestException
 
 from dashboard.configuration.oidc_settings import is_loopback
 from dashboard.errors import Words, error_page
 from dashboard.signing_in.freshness import resume
+from dashboard.signing_in.session_store import RENEWED
 from quarantine.accounts.single_sign_on import follow_role, open_account, role_given
 from quarantine.accounts.staff import StaffError
 from quarantine.models import Staff
@@ -35,6 +39,7 @@ from quarantine.models import Staff
 logger = logging.getLogger(__name__)
 
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri")
+TROUBLE = (RequestException, OAuth2Error, KeyError, TypeError, ValueError)  # what a provider's answers can lead to
 FRESH = 300  # seconds ago at most that the provider asked again
 
 
@@ -73,8 +78,8 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         try:
             claims = claims_of(sociallogin)
-            if sociallogin.state["process"] == "redirect":
-                raise ImmediateHttpResponse(shown_again(request, sociallogin, claims))
+            if sociallogin.state["process"] in AGAIN:
+                raise ImmediateHttpResponse(AGAIN[sociallogin.state["process"]](request, sociallogin, claims))
             admit(request, sociallogin, claims)
         except (RefusedError, StaffError) as error:
             raise ImmediateHttpResponse(refusal(request, sociallogin, str(error))) from error
@@ -112,8 +117,7 @@ def admit(request: HttpRequest, sociallogin: SocialLogin, claims: dict[str, Any]
     # Who this is stands in the account; what else the provider tells of people is not ours to keep.
     SocialAccount.objects.filter(pk=sociallogin.account.pk).update(extra_data={})
     if role is None:
-        msg = gettext("Nobody was signed in. {provider} gives you no role here.").format(provider=settings.OIDC_NAME)
-        raise RefusedError(msg)
+        raise RefusedError(no_role())
 
 
 def name_in(claims: dict[str, Any]) -> str:
@@ -123,9 +127,7 @@ def name_in(claims: dict[str, Any]) -> str:
 
 def shown_again(request: HttpRequest, sociallogin: SocialLogin, claims: dict[str, Any]) -> HttpResponseBase:
     """Whoever was asked again has shown who they are at the provider, just now: go on with what waited."""
-    if not isinstance(request.user, Staff) or sociallogin.user != request.user:
-        msg = gettext("Nothing has changed. You showed there that you are somebody else.")
-        raise RefusedError(msg)
+    heed(request, sociallogin, claims)
     asked_at = claims.get("auth_time")
     if not isinstance(asked_at, int | float) or time.time() - asked_at > FRESH:
         msg = gettext("Nothing has changed. {provider} did not ask you again. Sign out, and in again.")
@@ -136,6 +138,43 @@ def shown_again(request: HttpRequest, sociallogin: SocialLogin, claims: dict[str
         request, request.user, "socialaccount", reauthenticated=True, provider=account.provider, uid=account.uid
     )
     return resume(request, back=sociallogin.state.get("next") or reverse("account"))
+
+
+def renewed(request: HttpRequest, sociallogin: SocialLogin, claims: dict[str, Any]) -> HttpResponseBase:
+    """The provider still vouches for them. It may have asked them nothing, so this shows nobody anew."""
+    heed(request, sociallogin, claims)
+    request.session[RENEWED] = time.time()
+    return HttpResponseRedirect(sociallogin.state.get("next") or "/")
+
+
+AGAIN = {"redirect": shown_again, "renew": renewed}
+
+
+def heed(request: HttpRequest, sociallogin: SocialLogin, claims: dict[str, Any]) -> None:
+    """What the provider says of whoever is signed in. Raises RefusedError; without a role every session of theirs has ended."""
+    if not isinstance(request.user, Staff) or sociallogin.user != request.user:
+        msg = gettext("Nothing has changed. You showed there that you are somebody else.")
+        raise RefusedError(msg)
+    role = role_given(claims)
+    follow_role(request.user, role)
+    if role is None:
+        logout(request)
+        raise RefusedError(no_role())
+
+
+def no_role() -> str:
+    return gettext("Nobody was signed in. {provider} gives you no role here.").format(provider=settings.OIDC_NAME)
+
+
+def to_provider(request: HttpRequest, *, process: str, back: str | None, **asked: str) -> HttpResponseBase:
+    """State, nonce and the PKCE verifier stay in the session."""
+    provider = get_adapter().get_provider(request, settings.OIDC_PROVIDER_ID)
+    provider.oauth2_adapter_class = IssuerAdapter
+    nonce = secrets.token_urlsafe()
+    response: HttpResponseBase = provider.redirect(
+        request, process, next_url=back, nonce=nonce, auth_params={"nonce": nonce, **asked}
+    )
+    return response
 
 
 def refusal(request: HttpRequest, sociallogin: SocialLogin, why: str) -> HttpResponseBase:

@@ -1,15 +1,12 @@
 """The way to the provider of single sign-on, and back."""
 
 import logging
-import secrets
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
 
 from allauth.account.utils import get_next_redirect_url
 from allauth.core.ratelimit import consume_or_429
-from allauth.socialaccount.adapter import get_adapter
-from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -17,14 +14,11 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
-from requests import RequestException
 
-from dashboard.signing_in.single_sign_on import IssuerAdapter, words_page
+from dashboard.signing_in.single_sign_on import TROUBLE, IssuerAdapter, to_provider, words_page
 from dashboard.views.account import StaffRequest
 
 logger = logging.getLogger(__name__)
-
-TROUBLE = (RequestException, OAuth2Error, KeyError, TypeError, ValueError)  # what a provider's answers can lead to
 
 
 def with_provider(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -59,17 +53,6 @@ def sso_confirm(request: StaffRequest) -> HttpResponseBase:
     """Asked again, there: the provider is told to let nobody through on an earlier sign-in."""
     back = get_next_redirect_url(request) or reverse("account")
     return to_provider(request, process="redirect", back=back, prompt="login", max_age="0")
-
-
-def to_provider(request: HttpRequest, *, process: str, back: str | None, **asked: str) -> HttpResponseBase:
-    """State, nonce and the PKCE verifier stay in the session."""
-    provider = get_adapter().get_provider(request, settings.OIDC_PROVIDER_ID)
-    provider.oauth2_adapter_class = IssuerAdapter
-    nonce = secrets.token_urlsafe()
-    response: HttpResponseBase = provider.redirect(
-        request, process, next_url=back, nonce=nonce, auth_params={"nonce": nonce, **asked}
-    )
-    return response
 
 
 @require_safe

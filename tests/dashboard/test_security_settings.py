@@ -90,6 +90,7 @@ REFUSED = [
     {"OIDC_ROLES": "admins"},
     {"OIDC_ROLES": "admins=emperor"},
     {"OIDC_ORIGINS": "login.example"},
+    {"OIDC_SESSION_MINUTES": "-1"},
     {"SSO_ONLY": "on"},
 ]
 

@@ -92,6 +92,16 @@ def test_a_session_of_an_earlier_version_counts_from_its_next_request(here):
     assert here.session.get_expiry_age() <= 2 * HOUR
 
 
+def test_who_began_with_a_password_and_shows_it_at_the_provider_is_not_bound_to_its_word(here):
+    session, now = here.session, time.time()
+    again = {"method": "socialaccount", "at": now, "reauthenticated": True}
+
+    session["account_authentication_methods"] = [{"method": "password", "at": now}, again]
+    assert session.vouched_at() is None
+    session["account_authentication_methods"] = [{"method": "socialaccount", "at": now - HOUR}, again]
+    assert session.vouched_at() == now
+
+
 def test_a_stream_ends_with_its_session(here, anna):
     key = stored(here.session.session_key)
     admitted = Admission(session_key=key, staff_id=anna.pk, auth_hash=anna.get_session_auth_hash())

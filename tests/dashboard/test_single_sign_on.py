@@ -12,7 +12,9 @@ from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client
 
-from quarantine.accounts.single_sign_on import values_of
+from dashboard.signing_in.renewal import TRIED
+from dashboard.signing_in.session_store import BEGAN, RENEWED
+from dashboard.signing_in.sessions import UNATTENDED
 from quarantine.accounts.staff import disable_staff
 from quarantine.models import AccessEntry, Consumer, Role, Staff
 from tests import providers
@@ -314,21 +316,85 @@ def test_there_is_no_password_to_change(client, people):
     assert not Staff.objects.get().has_usable_password()
 
 
-# --- What is read from a claim ------------------------------------------------------------
+# --- Asked by the way ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("claims", "name", "values"),
-    [
-        ({"groups": "a"}, "groups", {"a"}),
-        ({"groups": ["a", 1, None, ["b"]]}, "groups", {"a"}),
-        ({"realm_access": {"roles": ["a"]}}, "realm_access.roles", {"a"}),
-        ({"https://x.example/roles": ["a"]}, "https://x.example/roles", {"a"}),
-        ({"realm_access": ["roles"]}, "realm_access.roles", set()),
-        ({"groups": {"a": 1}}, "groups", set()),
-        ({}, "groups", set()),
-        ({"groups": True}, "groups", set()),
-    ],
-)
-def test_values_of_a_claim(claims, name, values):
-    assert values_of(claims, name) == values
+def aged(client, minutes):
+    """As if the session had begun so long ago, and gone on until now."""
+    session = client.session
+    for record in session["account_authentication_methods"]:
+        record["at"] -= 60 * minutes
+    for name in {BEGAN, RENEWED, TRIED} & set(session.keys()):
+        session[name] -= 60 * minutes
+    session.save()
+    return client
+
+
+def open_page(client, path="/insights/?range=24h", **headers):
+    return client.get(path, headers={"Sec-Fetch-Dest": "document"} | headers)
+
+
+@pytest.mark.usefixtures("people")
+def test_a_session_from_there_and_no_other_ends_without_the_providers_word(client, settings):
+    come_in(client)
+
+    assert is_signed_in(aged(client, 59))
+    assert not is_signed_in(aged(client, 2))
+
+    come_in(client)
+    settings.OIDC_SESSION_MINUTES = 0
+    assert is_signed_in(aged(client, 120))
+    settings.OIDC_SESSION_MINUTES, other = 60, Client()
+    make_staff("anna")
+    sign_in(other, "anna")
+    assert (is_signed_in(aged(other, 120)), open_page(other).status_code) == (True, 200)
+
+
+@pytest.mark.usefixtures("people")
+def test_whoever_works_is_led_over_the_provider_and_back(client):
+    come_in(client)
+    assert open_page(aged(client, 29)).status_code == 200
+
+    away = open_page(aged(client, 2))
+    assert "prompt" not in parse_qs(urlsplit(away["Location"]).query)
+    back = client.get(at_provider(away["Location"]))
+
+    assert back["Location"] == "/insights/?range=24h"
+    assert is_signed_in(aged(client, 40))  # an hour and more after signing in
+    asked = client.get("/account/factors/app/")["Location"]  # it was no proof of who sits there
+    assert asked.startswith("/account/confirm/")
+
+
+@pytest.mark.parametrize(("groups", "role"), [(["others"], None), (["everybody"], Role.VIEWER)])
+def test_a_role_that_was_taken_away_is_gone_then(client, people, groups, role):
+    for browser in (client, other := Client()):
+        come_in(browser)
+    people("17", preferred_username="carla", groups=groups)
+
+    back = client.get(at_provider(open_page(aged(client, 31))["Location"]))
+
+    assert ("gives you no role here" in back.text) == (role is None)
+    assert is_signed_in(client) == is_signed_in(other) == (role is not None)
+    assert Staff.objects.get().role == (role or Role.MODERATOR)
+
+
+def test_asked_again_the_role_is_heeded_too(stale, people):
+    people("17", preferred_username="carla", groups=["others"])
+
+    answer = stale.get(at_provider(begin(stale, "/account/confirm/sso/", next="/consumers/")))
+
+    assert (answer.status_code, is_signed_in(stale)) == (403, False)
+
+
+@pytest.mark.usefixtures("people")
+def test_only_an_opened_page_is_led_away_and_not_again_and_again(client, settings):
+    aged(come_in(client) and client, 31)
+    for headers in ({"Sec-Fetch-Dest": "empty"}, {UNATTENDED: "1"}):
+        assert open_page(client, **headers).status_code == 200
+    assert client.get("/insights/").status_code == 200
+    assert client.post("/theme/", {"theme": "dark"}, headers={"Sec-Fetch-Dest": "document"})["Location"] == "/"
+    assert open_page(client).status_code == 302
+    assert open_page(client).status_code == 200
+
+    settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"][0]["settings"]["server_url"] = "http://localhost:1"
+    assert open_page(aged(client, 6)).status_code == 200
