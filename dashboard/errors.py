@@ -14,6 +14,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy
+from psycopg.errors import QueryCanceled
 
 from dashboard.references import reference
 
@@ -93,6 +94,19 @@ AWAY = Words(
 )
 
 
+SLOW = Words(
+    icon="clock",
+    title=gettext_lazy("Too slow"),
+    heading=gettext_lazy("The ledger's database took too long"),
+    text=gettext_lazy(
+        "It was stopped, so that it can answer others. Ask for less, a shorter time or fewer filters, or try again in a "
+        "moment. Nothing is lost; look whether what you did took effect before you do it again."
+    ),
+    passes=True,
+    bare=True,
+)
+
+
 def error_page(request: HttpRequest, words: Words, *, status: HTTPStatus) -> HttpResponse:
     if request.headers.get("HX-Request") == "true":
         sentence = f"{words.heading}. {words.text}"
@@ -129,8 +143,10 @@ def too_large(request: HttpRequest) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Called while the exception is handled; a database that is away is no fault of ours and passes."""
-    if not isinstance(sys.exception(), OperationalError | InterfaceError):
+    error = sys.exception()
+    if not isinstance(error, OperationalError | InterfaceError):
         return error_page(request, BROKEN, status=HTTPStatus.INTERNAL_SERVER_ERROR)
-    response = error_page(request, AWAY, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    words = SLOW if isinstance(error.__cause__, QueryCanceled) else AWAY
+    response = error_page(request, words, status=HTTPStatus.SERVICE_UNAVAILABLE)
     response.headers["Retry-After"] = str(RETRY_AFTER)
     return response

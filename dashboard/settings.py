@@ -54,6 +54,8 @@ DATA_DIR = env_folder("DATA_DIR", BASE_DIR / "var")
 # --- The two databases --------------------------------------------------------------------
 
 LEDGER_DATABASE = ledger(env_database("DATABASE_URL", f"sqlite:///{DATA_DIR}/ledger.sqlite3"))
+# The longest that a statement of the pages may take on it; 0: as long as it takes. See dashboard.wsgi.
+DATABASE_STATEMENT_SECONDS = env_number("DATABASE_STATEMENT_SECONDS", 30, lowest=0, highest=3_600)
 REPLICA_DATABASE = env_replica("DATABASE_REPLICA_URL", of=LEDGER_DATABASE)
 
 HOMESERVER_ATTACHED = bool(os.environ.get("HOMESERVER_DATABASE_URL", "").strip())

@@ -41,7 +41,8 @@ def postgresql_lock(name: str, *, patience: float) -> Iterator[bool]:
             db.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
             [ours] = db.fetchone()
             if not ours and patience:
-                db.execute("SELECT set_config('lock_timeout', %s, false)", [f"{patience * 1000:.0f}ms"])
+                waiting = "SELECT set_config('lock_timeout', %s, false), set_config('statement_timeout', '0', false)"
+                db.execute(waiting, [f"{patience * 1000:.0f}ms"])
                 ours = waited(db, key)
             try:
                 yield bool(ours)

@@ -40,6 +40,15 @@ def ledger(database: dict[str, Any]) -> dict[str, Any]:
     return database | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
 
 
+def bounded(database: dict[str, Any], *, seconds: int) -> dict[str, Any]:
+    """Have no statement take longer, which then fails; for what people wait for. 0: as long as it takes."""
+    if database["ENGINE"] != POSTGRESQL or not seconds:
+        return database
+    options = database.get("OPTIONS", {})
+    limit = f"{options.get('options', '')} -c statement_timeout={seconds}s".strip()
+    return database | {"OPTIONS": options | {"options": limit}}
+
+
 def attached(database: dict[str, Any]) -> dict[str, Any]:
     """Make the connection one that can only read, whatever its role may do."""
     if database["ENGINE"] == POSTGRESQL:

@@ -7,6 +7,7 @@ import selectors
 from collections.abc import Iterator, Sequence
 
 import psycopg
+from django.conf import settings
 from django.db import connection
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
@@ -21,6 +22,8 @@ class Copying:
         self.own.inc_thread_sharing()
         self.own.ensure_connection()
         self.raw: psycopg.Connection = self.own.connection
+        if settings.DATABASE_STATEMENT_SECONDS:  # an export takes as long as its reader, who is bounded
+            self.raw.execute("SET statement_timeout = 0")
         self.raw.pgconn.nonblocking = 0  # to send a statement waits until all of it is sent
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.raw.pgconn.socket, selectors.EVENT_READ)

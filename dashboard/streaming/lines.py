@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import psycopg
 from django.db import connection
-from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName, error_from_result
+from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName, QueryCanceled, error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
@@ -112,6 +112,8 @@ class Lines:
             if self.idle:
                 try:
                     return await self.ask_over(self.idle.pop(), values)
+                except QueryCanceled:
+                    raise  # it took too long, and would again
                 except BROKEN:
                     await self.close()  # the others are as old
                 except LOST:

@@ -91,6 +91,7 @@ REFUSED = [
     {"OIDC_ROLES": "admins=emperor"},
     {"OIDC_ORIGINS": "login.example"},
     {"OIDC_SESSION_MINUTES": "-1"},
+    {"DATABASE_STATEMENT_SECONDS": "1m"},
     {"SSO_ONLY": "on"},
 ]
 
