@@ -1,8 +1,9 @@
 """Writing many rows at once, several times faster than Django's INSERTs.
 
-PostgreSQL takes a batch as arrays (no temporary table: a role may lack the right, and each would
-leave its traces in the catalogue), and whole tables by COPY, which Django's hooks around statements
-don't see; SQLite takes both by one prepared statement. What is stored and raised is as Django has it.
+PostgreSQL takes new rows by COPY, which Django's hooks around statements don't see: that is half the work of an
+INSERT, on its side and on ours. What may be there already it takes as arrays (no temporary table: a role may lack
+the right, and each would leave its traces in the catalogue). SQLite takes both by one prepared statement.
+What is stored and raised is as Django has it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +14,8 @@ from typing import Any
 
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from quarantine.fields import Sha256Field
 
 PLAIN = (models.CharField, models.TextField, models.IntegerField, models.BooleanField)  # stored as they are
 NOT_PLAIN = (models.ForeignKey, models.JSONField)
@@ -27,7 +30,8 @@ INDEXES = {  # name and statement of each index that isn't a constraint's
 def insert(rows: Sequence[models.Model]) -> None:
     """Insert new rows of one model into the ledger's database, in one statement. Raises what Django raises."""
     if rows:
-        execute(rows, conflict="")
+        fields = stored_fields(rows[0])
+        load(type(rows[0]), fields, map(attrgetter(*fields), rows), using="default")
 
 
 def upsert(rows: Sequence[models.Model], *, key: Sequence[str], update: Sequence[str]) -> None:
@@ -129,10 +133,17 @@ def prepared(
 def converter(field: Any, connection: BaseDatabaseWrapper) -> Callable[[Any], Any] | None:
     """What Django does with a value of this field; None where that is nothing."""
     target = field.target_field if isinstance(field, models.ForeignKey) else field
-    times = isinstance(target, models.DateTimeField) and connection.vendor == "postgresql"
-    if times or (isinstance(target, PLAIN) and not isinstance(target, NOT_PLAIN)):
+    if isinstance(target, PLAIN) and not isinstance(target, NOT_PLAIN):
         return None
+    if connection.vendor == "postgresql" and isinstance(target, models.DateTimeField):
+        return None
+    if connection.vendor == "postgresql" and isinstance(target, models.BinaryField):
+        return from_hex if isinstance(target, Sha256Field) else None  # Django wraps bytes, for nothing
     return partial(target.get_db_prep_save, connection=connection)
+
+
+def from_hex(value: str | bytes) -> bytes:
+    return bytes.fromhex(value) if isinstance(value, str) else value
 
 
 def type_name(field: Any, connection: BaseDatabaseWrapper) -> str:

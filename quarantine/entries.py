@@ -64,6 +64,8 @@ class Entry:
 
 def clean(entry: Entry) -> Entry:
     """The entry with every text storable and of bounded length; `cut` if one had to change."""
+    if is_clean(entry):
+        return entry
     safe = replace(
         entry,
         mxc=clean_mxc(entry.mxc),
@@ -76,6 +78,24 @@ def clean(entry: Entry) -> Entry:
         media_length=entry.media_length if 0 <= (entry.media_length or 0) <= BIGGEST else None,
     )
     return safe if safe == entry else replace(safe, cut=True, id_cut=safe.mxc != entry.mxc)
+
+
+def is_clean(entry: Entry) -> bool:
+    """Whether it is plain ASCII within all bounds, as nearly all are: that is told for a fifth of what cleaning takes."""
+    names = (*entry.mxc, entry.changed_by, entry.quarantined_by, entry.media_type, entry.uploader)
+    return (
+        max(map(len, names)) <= NAME_LENGTH
+        and len(entry.upload_name) <= FILE_NAME_LENGTH
+        and is_plain("".join((*names, entry.upload_name)))
+        and "~" not in entry.mxc.origin
+        and "~" not in entry.mxc.media_id
+        and (entry.sha256 is None or SHA256.fullmatch(entry.sha256) is not None)
+        and (entry.media_length is None or 0 <= entry.media_length <= BIGGEST)
+    )
+
+
+def is_plain(text: str) -> bool:
+    return text.isascii() and "\x00" not in text
 
 
 def clean_mxc(mxc: Mxc) -> Mxc:
@@ -93,6 +113,8 @@ def clean_id(text: str) -> str:
     So does one that looks changed already, or a server could name one media item so that it hides
     behind another. What comes out must therefore not be put in again.
     """
+    if len(text) <= NAME_LENGTH and is_plain(text) and "~" not in text:
+        return text
     short = clean_text(text, NAME_LENGTH)
     if short == text and not CUT_ID.search(text):
         return text

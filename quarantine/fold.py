@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from quarantine.entries import Entry
-from quarantine.models import Change, Intent, Ledger, MediaItem, Source, State, Verb
+from quarantine.models import Intent, Ledger, MediaItem, Source, State, Verb
 from quarantine.mxc import Mxc
+from quarantine.new_rows import NewChange, NewItem
 
 
 class LedgerError(Exception):
@@ -21,11 +22,11 @@ class Batch:
 
     ledger: Ledger
     now: datetime
-    items: dict[Mxc, MediaItem]
+    items: dict[Mxc, MediaItem | NewItem]
     known_feed_ids: set[tuple[int, int]]
     intents: list[Intent]
     fulfilled: set[tuple[int, Mxc]] = field(default_factory=set)  # what an action did already, by its id
-    changes: list[Change] = field(default_factory=list)
+    changes: list[NewChange] = field(default_factory=list)
     touched: set[Mxc] = field(default_factory=set)
     repeated: int = 0
     stale: int = 0
@@ -48,7 +49,7 @@ def take(batch: Batch, entry: Entry) -> None:
         record(batch, entry)
 
 
-def changes_state(item: MediaItem | None, state: State) -> bool:
+def changes_state(item: MediaItem | NewItem | None, state: State) -> bool:
     """Unknown counts as not quarantined; only quarantined media is released or deleted."""
     quarantined = item is not None and item.state == State.QUARANTINED
     return quarantined != (state is State.QUARANTINED)
@@ -92,7 +93,7 @@ def touch(batch: Batch, entry: Entry, *, stream_id: int) -> None:
     item = batch.items.get(entry.mxc)
     if item is None:
         local = entry.mxc.origin == batch.ledger.homeserver_name
-        item = MediaItem(origin=entry.mxc.origin, media_id=entry.mxc.media_id, local=local, state=State.RELEASED)
+        item = NewItem(origin=entry.mxc.origin, media_id=entry.mxc.media_id, local=local)
         batch.items[entry.mxc] = item
     item.version += 1
     item.cut = entry.id_cut
@@ -127,10 +128,10 @@ def in_window(intent: Intent, entry: Entry) -> bool:
     return intent.feed_head < entry.feed_id and (intent.feed_until is None or entry.feed_id <= intent.feed_until)
 
 
-def to_change(entry: Entry, *, ledger: Ledger, intent: Intent | None, seen_at: datetime) -> Change:
+def to_change(entry: Entry, *, ledger: Ledger, intent: Intent | None, seen_at: datetime) -> NewChange:
     """The row at the ledger's head."""
     action = intent.action if intent else None
-    return Change(
+    return NewChange(
         stream_id=ledger.head,
         origin=entry.mxc.origin,
         media_id=entry.mxc.media_id,

@@ -6,23 +6,22 @@ the head, writing the rows and committing: commit order is position order, witho
 Everything slow happens before it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from itertools import batched
 from typing import Protocol
 
 from django.conf import settings
-from django.db import DataError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
-from quarantine.bulk import insert, upsert
 from quarantine.entries import Entry, clean
 from quarantine.fold import Batch, LedgerError, milliseconds, take
+from quarantine.inserting import write_changes, write_items
 from quarantine.models import Change, Intent, Ledger, MediaItem
 from quarantine.mxc import Mxc, Named
-from quarantine.sealing import chain_changes, draft, seal_changes
+from quarantine.sealing import draft, seal_changes
 
 LOCK = 0x51_7A_12_A7_E0_01  # any number nobody else uses in this database
 CHANNEL = "ledger"
@@ -126,10 +125,10 @@ def append(entries: Sequence[Entry], *, cursor: Cursor | None = None) -> Appende
             take(batch, entry)
         if batch.changes:
             seal_changes(batch.changes, drafts)
-            write(batch.changes, partial(insert_chained, ledger))
+            write_changes(batch.changes, ledger)
             ledger.last_seen_at = batch.changes[-1].seen_at
             notify(ledger.head)
-        write([batch.items[mxc] for mxc in batch.touched], save_items)
+        write_items([item for mxc, item in batch.items.items() if mxc in batch.touched])
         ledger.repeats += batch.repeated
         done = Appended(
             head=ledger.head,
@@ -201,7 +200,7 @@ def prepare(ledger: Ledger, entries: list[Entry]) -> Batch:
     return Batch(
         ledger=ledger,
         now=clock(),
-        items=fetch_items([entry.mxc for entry in entries]),
+        items={**fetch_items([entry.mxc for entry in entries])},
         known_feed_ids=fetch_feed_ids(entries),
         intents=intents,
         fulfilled=fetch_fulfilled(intents, entries),
@@ -250,43 +249,6 @@ def fetch_fulfilled(intents: list[Intent], entries: list[Entry]) -> set[tuple[in
     concerned = Change.objects.filter(media_id__in={entry.mxc.media_id for entry in entries})
     done = concerned.filter(action__in={intent.action_id for intent in intents})
     return {(change.action_id or 0, change.mxc) for change in done.only("origin", "media_id", "action_id")}
-
-
-def write[Row: (Change, MediaItem)](rows: list[Row], save: Callable[[list[Row]], object]) -> None:
-    """Save the rows. A batch that fails is halved until the bad row stands alone; that one is stored minimally."""
-    try:
-        with transaction.atomic():
-            save(rows)
-    except (DataError, ValueError, OverflowError):
-        if len(rows) == 1:
-            blank(rows[0])
-            save(rows)
-            return
-        middle = len(rows) // 2
-        write(rows[:middle], save)
-        write(rows[middle:], save)
-
-
-def blank(row: Change | MediaItem) -> None:
-    """Without what strangers wrote of the media: that it happened, and to which media, must not be lost."""
-    row.uploader, row.sha256 = "", None
-    if isinstance(row, Change):
-        row.media_type = row.media_class = row.upload_name = row.changed_by = ""
-        row.media_length = row.not_before = None
-        row.cut = True
-        row.digest = None  # it is sealed anew
-
-
-def insert_chained(ledger: Ledger, changes: list[Change]) -> None:
-    """Insert the next changes; the chain moves on if that succeeds."""
-    end = chain_changes(changes, ledger)
-    insert(changes)
-    ledger.chain, ledger.chain_from = end, ledger.chain_from or changes[0].stream_id
-
-
-def save_items(items: list[MediaItem]) -> None:
-    update = ["state", "stream_id", "version", "sha256", "uploader", "cut"]
-    upsert(items, key=["origin", "media_id"], update=update)
 
 
 def notify(head: int) -> None:

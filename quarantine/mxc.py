@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import unquote
 
 from django.db.models import BooleanField
@@ -18,9 +18,11 @@ class MxcError(ValueError):
     """Not the name of a media item; says why in a sentence."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Mxc:
-    """Made directly it takes any texts, as strangers' servers send them; `parse` is for what people type."""
+class Mxc(NamedTuple):
+    """Made directly it takes any texts, as strangers' servers send them; `parse` is for what people type.
+
+    A tuple, because thousands at once are sorted and looked up, and a dataclass does that in Python.
+    """
 
     origin: str
     media_id: str
@@ -85,7 +87,11 @@ class Named(RawSQL):
 
 def array(texts: Iterable[str]) -> str:
     """Texts as PostgreSQL writes an array of them."""
-    return "{" + ",".join('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts) + "}"
+    texts = list(texts)
+    together = "".join(texts)
+    if "\\" in together or '"' in together:
+        texts = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
+    return "{" + ",".join([f'"{text}"' for text in texts]) + "}"
 
 
 class Kind(StrEnum):

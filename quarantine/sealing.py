@@ -1,11 +1,12 @@
 """The gate's seals: contents are digested before the lock, positions and times are chained under it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any
 
 from quarantine.entries import Entry
 from quarantine.models import Change, Ledger
+from quarantine.new_rows import NewChange
 from quarantine.seals import Seal, genesis, micros
 from quarantine.seals import link as link_of
 from quarantine.seals import seal as seal_of
@@ -35,7 +36,7 @@ def seal(content: Content) -> Seal:
     return seal_of(content[:OPEN], content[OPEN:])
 
 
-def seal_changes(changes: Iterable[Change], drafts: dict[Content, Seal]) -> None:
+def seal_changes(changes: Iterable[NewChange], drafts: dict[Content, Seal]) -> None:
     """Give each its salts and digest; a draft serves once, and what came out otherwise is digested now."""
     for change in changes:
         content = content_of_change(change)
@@ -43,14 +44,18 @@ def seal_changes(changes: Iterable[Change], drafts: dict[Content, Seal]) -> None
         change.salts, change.digest = sealed.salts, sealed.digest
 
 
-def chain_changes(changes: Sequence[Change], ledger: Ledger) -> bytes:
-    """Link them to the ledger's last one; returns the last link, which is the ledger's once they are written."""
-    previous = bytes(ledger.chain or genesis(NAME))
+def chained(changes: Iterable[NewChange], previous: bytes) -> Iterator[NewChange]:
+    """Link each to the one before, the first to `previous`: while they are written, so that the database has work meanwhile."""
     for change in changes:
         if change.digest is None:
             seal_changes([change], {})
-        change.chain = previous = link(previous, change.stream_id, change.seen_at, bytes(change.digest or b""))
-    return previous
+        change.chain = previous = link(previous, change.stream_id, change.seen_at, change.digest or b"")
+        yield change
+
+
+def last_link(ledger: Ledger) -> bytes:
+    """The chain value that the next change is linked to."""
+    return bytes(ledger.chain or genesis(NAME))
 
 
 def link(previous: bytes, position: int, seen_at: Any, digest: bytes) -> bytes:

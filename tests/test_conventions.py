@@ -14,7 +14,7 @@ from tests.tree import PACKAGES, cycle, every_text, files, import_graph, lines_m
 TIERS = (
     r"quarantine\.(bulk|fields|mxc|seals|homeserver(\..+)?)",
     r"quarantine\.models(\..+)?",
-    r"quarantine\.(entries|fold|ledger|sealing)",
+    r"quarantine\.(entries|fold|inserting|ledger|new_rows|sealing)",
     r"quarantine(\.(?!management\.).+)?",
     r"dashboard(\.(?!views\.|urls$|management\.|asgi$|serving\.bridge$|streaming\.|wsgi$).+)?",
     r"dashboard\.views\..+",

@@ -7,8 +7,7 @@ import socket
 import sys
 import time
 import traceback
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from itertools import count
 from random import Random
 from threading import Event
@@ -19,7 +18,7 @@ django.setup()
 
 from django.db import IntegrityError, connection
 
-from quarantine import backfill, ledger
+from quarantine import backfill, inserting, ledger
 from quarantine.backfill import Job
 from quarantine.counting import rollup
 from quarantine.entries import Entry
@@ -52,19 +51,17 @@ class Line:
 # --- Racing -------------------------------------------------------------------------------
 
 
-@dataclass
-class StandStill:
-    """Around the ledger's statements: halts once before the first row goes in, when its position is already given out."""
+def stand_still(line):
+    """From here on this process's gate halts once before the first row goes in, when its position is already given out."""
+    insert, stood = inserting.insert_changes, []
 
-    line: Line
-    stood: bool = False
+    def halting(changes):
+        if not stood:
+            stood.append(line.say("holding"))
+            line.wait()
+        insert(changes)
 
-    def __call__(self, execute, sql, params, many, context):
-        if sql.startswith('INSERT INTO "quarantine_change"') and not self.stood:
-            self.stood = True
-            self.line.say("holding")
-            self.line.wait()
-        return execute(sql, params, many, context)
+    inserting.insert_changes = halting
 
 
 def write(line, *, number, batches, positions="ledger", hold=False):
@@ -72,10 +69,11 @@ def write(line, *, number, batches, positions="ledger", hold=False):
     {"ledger": lambda: None, "unlocked": unlock, "sequence": use_a_sequence}[positions]()
     random = Random(number)
     line.wait()
+    if hold:
+        stand_still(line)
     try:
-        with connection.execute_wrapper(StandStill(line)) if hold else nullcontext():
-            for batch in range(batches):
-                ledger.append(new_media(f"{number}-{batch}", random.randint(1, BIGGEST_BATCH)))
+        for batch in range(batches):
+            ledger.append(new_media(f"{number}-{batch}", random.randint(1, BIGGEST_BATCH)))
     except IntegrityError:
         line.say("collided")
     else:
