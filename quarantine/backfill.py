@@ -8,14 +8,15 @@ what was released or deleted behind the feed's back.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import batched
 
 from django.db import DatabaseError, connections, transaction
 
 from quarantine import ledger, look
+from quarantine.ahead import ahead
+from quarantine.candidates import Seen, look_again, parts
 from quarantine.entries import Entry
 from quarantine.fold import LedgerError
 from quarantine.follow import Follower
@@ -23,11 +24,10 @@ from quarantine.homeserver import media
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.homeserver.router import ALIAS
 from quarantine.ledger import Appended
+from quarantine.look import Looked
 from quarantine.models import Ledger, Leg, OpenHole, Run, Source
-from quarantine.mxc import Mxc
 from quarantine.walk import Pace, Walker, Window
 
-BATCH = 500  # candidates confirmed at once: the ledger's lock is held for 74 ms at most
 MOST_PASSES = 2
 TABLES = (Leg.Over.LOCAL, Leg.Over.REMOTE)
 LOCK = "walk"  # one backfill or audit at a time: see locks.only_one
@@ -172,8 +172,7 @@ class Job:
         windows = walker.stretch(
             start=leg.position, end=leg.end, stop=self.stop, seen=lambda window: self.seen(leg, window)
         )
-        for some in in_batches(windows):
-            self.confirm(leg, some)
+        self.confirm(leg, windows)
         if leg.position < leg.end:
             # Rows may have moved between this snapshot and the next. SQLite's don't.
             leg.broken = connections[ALIAS].vendor == "postgresql"
@@ -196,23 +195,23 @@ class Job:
             Run.objects.filter(pk=self.run.pk).update(updated_at=datetime.now(UTC), seconds=so_far)
 
     def confirm(self, leg: Leg, windows: list[Window]) -> None:
-        """Record what these windows saw that the ledger lacks and that is still so. The leg moves with the last of it."""
-        keys = [key for window in windows for key in window.keys]
+        """Look again at what these windows saw, batch by batch, and record it."""
+        with ahead(map(look_again, parts(windows))) as looked:
+            for seen in looked:
+                self.record(leg, seen)
+
+    def record(self, leg: Leg, seen: Seen) -> None:
+        """Record what the ledger lacks and is still so. The leg moves with the last part of its windows."""
         again = leg.passes > 1  # what a further pass sees again was counted by the first
-        scanned = sum(window.scanned for window in windows)
-        parts = list(batched(keys, BATCH)) or [()]
-        for number, part in enumerate(parts, start=1):
-            held = look.held_as_quarantined(part)
-            lacking = [key for key in part if key not in held]
-            last = number == len(parts)
-            cursor = LegCursor(
-                leg,
-                position=windows[-1].stop if last else leg.position,
-                scanned=scanned if last else 0,
-                found=len(lacking) if again else len(part),
-                already=0 if again else len(part) - len(lacking),
-            )
-            self.take(self.look_again(lacking), cursor)
+        already = seen.looked.already
+        cursor = LegCursor(
+            leg,
+            position=leg.position if seen.stop is None else seen.stop,
+            scanned=seen.scanned,
+            found=seen.keys - already if again else seen.keys,
+            already=0 if again else already,
+        )
+        self.take(self.entries_of(seen.looked), cursor)
 
     def walk_held(self, leg: Leg) -> None:
         """The other direction: everything the ledger holds as quarantined, by position, up to the head at the start."""
@@ -221,7 +220,7 @@ class Job:
             if self.stopped():
                 break
             still = media.quarantined_of(held.keys)
-            entries = self.look_again([key for key in held.keys if key not in still])
+            entries = self.entries_of(look.look_at([key for key in held.keys if key not in still]))
             cursor = LegCursor(leg, position=held.position, scanned=len(held.keys), found=len(entries), already=0)
             self.take(entries, cursor)
             self.rows += len(held.keys)
@@ -230,10 +229,10 @@ class Job:
         if self.write:
             leg.save()
 
-    def look_again(self, keys: Sequence[Mxc]) -> list[Entry]:
+    def entries_of(self, looked: Looked) -> list[Entry]:
         """What is to be recorded of these media, as they are now."""
         source = Source.BACKFILL if self.kind == Run.Kind.BACKFILL else Source.AUDIT
-        return look.compare(keys, settle=self.follower.settle, source=source) if keys else []
+        return look.entries_of(looked, settle=self.follower.settle, source=source)
 
     def take(self, entries: list[Entry], cursor: LegCursor) -> None:
         if self.write:
@@ -260,15 +259,3 @@ class Job:
             interrupted=not all(leg.done for leg in legs),
             drift=self.drift,
         )
-
-
-def in_batches(windows: list[Window]) -> Iterator[list[Window]]:
-    """Windows together until they hold a batch of candidates."""
-    some: list[Window] = []
-    for window in windows:
-        some.append(window)
-        if sum(len(each.keys) for each in some) >= BATCH:
-            yield some
-            some = []
-    if some:
-        yield some

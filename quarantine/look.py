@@ -46,6 +46,33 @@ def record(
     return ledger.append(entries, cursor=cursor)
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was seen of some media, and what the ledger held of them before."""
+
+    names: dict[Mxc, Mxc]  # the homeserver's name of each -> the ledger's
+    items: dict[Mxc, MediaItem]  # by the ledger's names
+    found: dict[Mxc, Media]
+    already: int = 0  # were passed over, for the ledger holds them as quarantined
+
+    @property
+    def differing(self) -> list[Mxc]:
+        """Where the ledger says otherwise; in the order of their names."""
+        return [key for key in sorted(self.names) if self.differs(key)]
+
+    def differs(self, key: Mxc) -> bool:
+        return differs(self.items.get(self.names[key]), quarantined=is_quarantined(self.found.get(key)))
+
+
+def look_at(keys: Collection[Mxc], *, lacking: bool = False) -> Looked:
+    """Note what the ledger holds of these media, then read them; `lacking`: but for those it holds as quarantined."""
+    names = {key: clean_mxc(key) for key in keys}
+    items = ledger.fetch_items(names.values())
+    passed = {key for key, name in names.items() if lacking and differs(items.get(name), quarantined=False)}
+    names = {key: name for key, name in names.items() if key not in passed and askable(key)}
+    return Looked(names, items, media.read(names), already=len(passed))
+
+
 def compare(
     keys: Collection[Mxc],
     *,
@@ -53,25 +80,31 @@ def compare(
     rows: Mapping[Mxc, FeedRow] | None = None,
     source: Source = Source.AUDIT,
 ) -> list[Entry]:
-    """What the homeserver says of these media now, where the ledger says otherwise; in the order of their names.
+    """What the homeserver says of these media now, where the ledger says otherwise; in the order of their names."""
+    return entries_of(look_at(keys), settle=settle, rows=rows, source=source)
 
-    `settle` runs after the look: it should follow the feed to its end, so that what the feed
+
+def entries_of(
+    looked: Looked,
+    *,
+    settle: Callable[[], None] | None = None,
+    rows: Mapping[Mxc, FeedRow] | None = None,
+    source: Source = Source.AUDIT,
+) -> list[Entry]:
+    """What is to be recorded after a look.
+
+    `settle` runs now that it is over: it should follow the feed to its end, so that what the feed
     tells is recorded as the feed's. `rows` are feed rows that say the same, if so.
     """
-    held = {key: clean_mxc(key) for key in keys if askable(key)}
-    items = ledger.fetch_items(held.values())
-    found = media.read(held)
-    differing = [
-        key for key in sorted(held) if differs(items.get(held[key]), quarantined=is_quarantined(found.get(key)))
-    ]
+    names, items, found, differing = looked.names, looked.items, looked.found, looked.differing
     if settle is not None and differing:
         settle()
-    gone = last_changes([items[held[key]] for key in differing if key not in found])
-    versions = {key: items[held[key]].version if held[key] in items else 0 for key in differing}
+    gone = last_changes([items[names[key]] for key in differing if key not in found])
+    versions = {key: items[names[key]].version if names[key] in items else 0 for key in differing}
     return [
         told_by(
             (rows or {}).get(key),
-            to_entry(key, found.get(key), gone.get(held[key]), expected=versions[key], source=source),
+            to_entry(key, found.get(key), gone.get(names[key]), expected=versions[key], source=source),
         )
         for key in differing
     ]

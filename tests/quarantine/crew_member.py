@@ -18,7 +18,7 @@ django.setup()
 
 from django.db import IntegrityError, connection
 
-from quarantine import backfill, inserting, ledger
+from quarantine import candidates, inserting, ledger
 from quarantine.backfill import Job
 from quarantine.counting import rollup
 from quarantine.entries import Entry
@@ -145,7 +145,7 @@ def look_around(random):
 
 def walk(line):
     """One backfill in small steps; when it has read something it says so, and waits to be told to go on."""
-    backfill.BATCH = 8  # so that one step is several transactions
+    candidates.BATCH = 8  # so that one step is several transactions
     pace = Pace(window=1, max_snapshot=0.0)
 
     def ask(*_):

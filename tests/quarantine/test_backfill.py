@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.db import connections
 
-from quarantine import backfill
+from quarantine import candidates
 from quarantine.backfill import LOCK, Job
 from quarantine.locks import only_one
 from quarantine.models import Cause, Change, Leg, MediaItem, Run, Source, State
@@ -120,7 +120,7 @@ def test_a_dry_run_writes_nothing_at_all(synapse):
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(synapse, monkeypatch):
-    monkeypatch.setattr(backfill, "BATCH", 2)
+    monkeypatch.setattr(candidates, "BATCH", 2)
     for number in range(7):
         local(synapse, f"m{number}", by=MOD)
         remote(synapse, f"r{number}", by=MOD)
