@@ -18,16 +18,21 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 from quarantine.homeserver.media import reading
 from quarantine.homeserver.router import ALIAS
 from quarantine.mxc import Mxc
+from quarantine.statements import fetch_row
 
 LOCAL, REMOTE = "local", "remote"
 TABLES = {LOCAL: "local_media_repository", REMOTE: "remote_media_cache"}
 ROWS_PER_PAGE = 40  # so that a window is about as much on SQLite, where rowids are counted instead of pages
+FIRST = 4  # a walk begins with this fraction of a window, and goes on with more where that took no time
 KEYS_PER_STRETCH = 100_000  # some 25 MB, held in memory until they are confirmed
 QUERY_CANCELED = "57014"
+WAITS = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %s::regclass)"
+WHOLE = "whole"  # savepoint at the start of a snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +40,7 @@ class Pace:
     """How hard the homeserver's database may be worked."""
 
     window: int = 128  # pages at most
-    max_statement_ms: int = 50  # the window shrinks until statements stay below
+    max_statement_ms: int = 50  # a statement is cancelled then, and its window halved
     max_snapshot: float = 15.0  # seconds
     rest: float = 0.0  # fraction of the time spent resting, 0 to below 1
 
@@ -70,8 +75,8 @@ class Walker:
     longest_ms: float = 0.0
 
     def __post_init__(self) -> None:
-        self.size = self.pace.window
-        self.patience_ms = 4 * self.pace.max_statement_ms
+        self.size = max(1, self.pace.window // FIRST)
+        self.patience_ms = self.pace.max_statement_ms
 
     def extent(self) -> Extent:
         with reading(), connections[ALIAS].cursor() as db:
@@ -90,7 +95,7 @@ class Walker:
 
     def stretch(self, *, start: int, end: int, stop: threading.Event, seen: Callable[[Window], None]) -> list[Window]:
         """Windows from `start` on (inclusive) that one snapshot covers; fewer than to `end` if its time is up,
-        somebody waits for our lock, a statement took too long, or there is much to confirm already.
+        somebody waits for our lock, or there is much to confirm already.
 
         Raises HomeserverAwayError.
         """
@@ -100,11 +105,10 @@ class Walker:
             keys = 0
             while start < end and not stop.is_set():
                 window = self.window(own, start=start, stop=min(end, start + self.step(own)))
-                if window is None:
-                    break
-                windows.append(window)
-                seen(window)
-                start, keys = window.stop, keys + len(window.keys)
+                if window is not None:
+                    windows.append(window)
+                    seen(window)
+                    start, keys = window.stop, keys + len(window.keys)
                 if time.monotonic() > until or keys >= KEYS_PER_STRETCH or somebody_waits(self.table):
                     break
         return windows
@@ -113,28 +117,32 @@ class Walker:
         return self.size if own.vendor == "postgresql" else self.size * ROWS_PER_PAGE
 
     def window(self, own: BaseDatabaseWrapper, *, start: int, stop: int) -> Window | None:
-        """Read one window, and fit the next one's size to how long it took. None: it took too long."""
+        """Read one window, and fit the next one's size to how long it took. None: it took too long, and was cancelled."""
         began = time.monotonic()
         try:
             scanned, keys = read_window(own, self.table, start=start, stop=stop)
         except OperationalError as error:
             if getattr(error.__cause__, "sqlstate", None) != QUERY_CANCELED:
                 raise
-            self.give_way()
+            self.longest_ms = max(self.longest_ms, (time.monotonic() - began) * 1000)
+            self.give_way(own)
             return None
         ms = (time.monotonic() - began) * 1000
         self.longest_ms = max(self.longest_ms, ms)
-        if ms > self.pace.max_statement_ms:
+        if ms > self.pace.max_statement_ms / 2:
             self.size = max(1, self.size // 2)
-        elif ms < self.pace.max_statement_ms / 4:
+        elif ms < self.pace.max_statement_ms / 8:
             self.size = min(self.pace.window, self.size * 2)
         return Window(start, stop, scanned, keys, ms)
 
-    def give_way(self) -> None:
-        """After a statement that took too long: half the window; where that is one page, more patience."""
+    def give_way(self, own: BaseDatabaseWrapper) -> None:
+        """After a statement that took too long: half the window; where that is one page, more patience. The snapshot stays."""
         if self.size == 1:
             self.patience_ms *= 2
         self.size = max(1, self.size // 2)
+        with own.cursor() as db:
+            db.execute(f"ROLLBACK TO SAVEPOINT {WHOLE}")
+            set_patience(db, self.patience_ms)
 
 
 @contextmanager
@@ -145,8 +153,14 @@ def snapshot(own: BaseDatabaseWrapper, *, timeout_ms: int) -> Iterator[None]:
         return
     with own.cursor() as db:
         db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        db.execute("SELECT set_config('statement_timeout', %s, true)", [str(timeout_ms)])
+        set_patience(db, timeout_ms)
+        db.execute(f"SAVEPOINT {WHOLE}")  # a statement that is cancelled costs no more than itself
     yield  # closing the connection ends the transaction
+
+
+def set_patience(db: CursorWrapper, timeout_ms: int) -> None:
+    """How long a statement may take in this transaction."""
+    db.execute("SELECT set_config('statement_timeout', %s, true)", [str(timeout_ms)])
 
 
 def read_window(own: BaseDatabaseWrapper, table: str, *, start: int, stop: int) -> tuple[int, list[Mxc]]:
@@ -176,11 +190,4 @@ def read_window(own: BaseDatabaseWrapper, table: str, *, start: int, stop: int) 
 
 def somebody_waits(table: str) -> bool:
     """Whether another session waits for a lock on the table, a schema upgrade say: then the snapshot is let go."""
-    if connections[ALIAS].vendor != "postgresql":
-        return False
-    with connections[ALIAS].cursor() as db:
-        db.execute(
-            "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %s::regclass)", [TABLES[table]]
-        )
-        [waits] = db.fetchone()
-    return bool(waits)
+    return connections[ALIAS].vendor == "postgresql" and fetch_row(ALIAS, WAITS, [TABLES[table]]) == (True,)
