@@ -152,6 +152,7 @@ def quarantine(owner: str, share: float) -> None:
             if share:
                 db.execute(update, (below,))
             db.execute(f"VACUUM ANALYZE {table}")
+        db.execute("CHECKPOINT")  # or whoever reads first waits for what filling left to be written
 
 
 def compared(workshop: Workshop, owner: str, *, size: int, share: float) -> list[Result]:
