@@ -12,10 +12,12 @@ what it was, while nobody can try names against it any more.
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from json.encoder import encode_basestring_ascii
+from types import NoneType
 from typing import Any
 
 REDACTED = "[redacted]"  # stands where a personal value was
@@ -34,16 +36,20 @@ class Seal:
     digest: bytes
 
 
-def as_json(value: datetime | bytes) -> int | str:
-    """What JSON lacks: times as microseconds, hashes as they come from the database as hexadecimal digits."""
-    return value.hex() if isinstance(value, bytes) else micros(value)
-
-
 def micros(moment: datetime) -> int:
     return (moment - EPOCH) // MICROSECOND
 
 
-encode = json.JSONEncoder(separators=(",", ":"), default=as_json).encode
+# What each kind of value is in JSON: json's own encoder, asked once a value, takes half the time of asking it once a row.
+WORDS: dict[type, Callable[[Any], str]] = {
+    str: encode_basestring_ascii,
+    int: int.__repr__,
+    bool: {False: "false", True: "true"}.__getitem__,
+    NoneType: {None: "null"}.__getitem__,
+    datetime: lambda moment: str(micros(moment)),
+    bytes: lambda raw: f'"{raw.hex()}"',  # hashes, as they come from the database
+}
+encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def seal(plain: Sequence[Any], personal: Sequence[str]) -> Seal:
@@ -62,26 +68,31 @@ def digest(plain: Sequence[Any], personal: Sequence[str], salts: bytes) -> bytes
 
 def content(plain: Sequence[Any], personal: Sequence[str], salts: bytes) -> str:
     """What is digested. Raises BrokenSealError."""
-    return encode([*plain, *commitments(personal, salts)])
+    words = [WORDS.get(type(value), other_word)(value) for value in plain]
+    return f"[{','.join(words + [f'"{each}"' for each in commitments(personal, salts)])}]"
+
+
+def other_word(value: object) -> str:
+    """Of what is a text but in name (a choice of several), or whatever else there may be."""
+    return encode_basestring_ascii(value) if isinstance(value, str) else encode(value)
 
 
 def commitments(personal: Sequence[str], salts: bytes) -> list[str]:
-    found, at = [], 0
+    found, at, end = [], 0, len(salts)
     for value in personal:
-        kind = salts[at : at + 1]
-        if kind == SALTED and value:
-            end = at + 1 + SALT
-            found.append(sha256(salts[at + 1 : end] + value.encode()).hexdigest())
-        elif kind == BLANK and not value:
-            end = at + 1
+        kind = salts[at] if at < end else None
+        at += 1
+        if kind == SALTED[0] and value:
+            found.append(sha256(salts[at : at + SALT] + value.encode()).hexdigest())
+            at += SALT
+        elif kind == BLANK[0] and not value:
             found.append("")
-        elif kind == BLANKED and value == REDACTED:
-            end = at + 1 + COMMITMENT
-            found.append(salts[at + 1 : end].hex())
+        elif kind == BLANKED[0] and value == REDACTED:
+            found.append(salts[at : at + COMMITMENT].hex())
+            at += COMMITMENT
         else:
             raise BrokenSealError
-        at = end
-    if at != len(salts):
+    if at != end:
         raise BrokenSealError
     return found
 

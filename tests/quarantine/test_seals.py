@@ -1,13 +1,15 @@
 """The format that docs/evidence.md promises, computed again by nothing but hashlib and json; and blanking."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quarantine import ledger, seals
-from quarantine.models import Change
+from quarantine.models import Cause, Change, Source
 from quarantine.seals import BLANK, BLANKED, REDACTED, SALTED, BrokenSealError
 from tests.quarantine.ledger_checks import an_entry
 
@@ -34,6 +36,28 @@ def test_the_ledger_is_sealed_as_documented(db):
     assert (
         bytes(second.chain).hex() == sha256(f"{chain} 2 {times[1]} {bytes(second.digest).hex()}".encode()).hexdigest()
     )
+
+
+VALUES = st.one_of(
+    st.text(),
+    st.text(st.characters(categories=["Cs"])),
+    st.integers(),
+    st.booleans(),
+    st.none(),
+    st.sampled_from([*Source, *Cause]),
+    st.datetimes(timezones=st.just(UTC)),
+    st.binary(max_size=32),
+)
+
+
+@given(st.lists(VALUES, max_size=20))
+def test_content_is_what_json_makes_of_it(plain):
+    """As documented, whatever the values are: ledgers sealed long ago still have to fit."""
+
+    def documented(value):
+        return value.hex() if isinstance(value, bytes) else (value - seals.EPOCH) // timedelta(microseconds=1)
+
+    assert seals.content(plain, [], b"") == json.dumps(plain, separators=(",", ":"), default=documented)
 
 
 def test_a_blanked_value_leaves_the_digest_and_takes_its_salt_along():

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from quarantine import inserting, ledger, seals
 from quarantine.chain import verification
@@ -66,6 +66,25 @@ def write_anew(*, after):
         previous = link(previous, change.pk, change.seen_at, made.digest)
         row(change.pk).update(salts=made.salts, digest=made.digest, chain=previous)
     Ledger.objects.update(chain=previous)
+
+
+@pytest.mark.parametrize("year", [1, 1969, 1999, 2000])
+def test_times_of_any_age_fit_as_they_were_sealed(eight, year):
+    ledger.append([an_entry("old", not_before=datetime(year, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC))])
+
+    assert Change.objects.get(pk=9).not_before.year == year
+    assert fault() is None
+    row(9).update(not_before=datetime(year, 12, 31, 23, 59, 59, 999_998, tzinfo=UTC))
+    assert fault() == (9, CHANGED)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(("column", "what"), [("not_before", CHANGED), ("seen_at", APART)])
+def test_a_time_that_no_clock_shows_is_a_fault_like_any(eight, column, what):
+    with connection.cursor() as db:
+        db.execute(f"UPDATE quarantine_change SET {column} = 'infinity' WHERE stream_id = 5")
+
+    assert fault() == (5, what)
 
 
 def test_what_the_gate_wrote_fits(eight):
