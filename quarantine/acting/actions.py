@@ -15,6 +15,7 @@ from django.utils.translation import gettext, gettext_lazy
 from quarantine.accounts.staff import RESERVED, require
 from quarantine.acting.plans import Item, Plan
 from quarantine.acting.two_persons import hold_back, why_held
+from quarantine.bulk import load
 from quarantine.entries import UNSTORABLE, clean_mxc
 from quarantine.fields import SHA256
 from quarantine.homeserver import feed as stream
@@ -24,7 +25,7 @@ from quarantine.models import Action, Capability, Category, Fate, Intent, Propos
 
 REASON_LENGTH = 2_000
 NEEDS_NOTE = {Verb.RELEASE, Verb.UNPROTECT}
-ROWS_PER_STATEMENT = 500
+INTENT_FIELDS = ("action_id", "origin", "media_id", "sha256", "fate", "error", "matrix_user")
 LOCKS = 64  # on SQLite each is a file
 CAME: dict[str, Any] = {
     "already": gettext_lazy("{number} already so"),
@@ -77,11 +78,11 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: s
     if not plan.affected:
         msg = gettext("Nothing would change: all of it is so already, protected, or not on this server.")
         raise ActionError(msg)
-    asked = [item for item in plan.items if item.fate is not Fate.LEFT]
+    asked = [intent_row(item) for item in plan.items if item.fate is not Fate.LEFT]
     with transaction.atomic():
         hold_back(staff)
         held = needs_second_person(plan, staff=staff)
-        action = Action.objects.create(
+        action = Action.objects.create(  # from here on whoever else begins something waits for the chain of actions
             verb=plan.verb,
             cause=plan.cause,
             target=UNSTORABLE.sub("\ufffd", plan.target),
@@ -93,7 +94,7 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: s
             submission=submission,
         )
         make_work(action, plan, asked=len(asked), held=held)
-        Intent.objects.bulk_create([to_intent(action, item) for item in asked], batch_size=ROWS_PER_STATEMENT)
+        load(Intent, INTENT_FIELDS, ((action.pk, *row) for row in asked), using="default")
     return action
 
 
@@ -166,17 +167,11 @@ def clean_note(text: str) -> str:
     return note
 
 
-def to_intent(action: Action, item: Item) -> Intent:
+def intent_row(item: Item) -> tuple[str | None, ...]:
+    """As INTENT_FIELDS has it, but for the action."""
     mxc = clean_mxc(item.mxc)
-    failed = item.fate is Fate.FAILED
-    return Intent(
-        action=action,
-        origin=mxc.origin,
-        media_id=mxc.media_id,
-        sha256=known_hash(item.row),
-        fate=Fate.FAILED if failed else Fate.PENDING,
-        error=item.why,
-    )
+    fate = Fate.FAILED if item.fate is Fate.FAILED else Fate.PENDING
+    return mxc.origin, mxc.media_id, known_hash(item.row), fate, item.why, ""
 
 
 def known_hash(row: Media | None) -> str | None:
