@@ -6,20 +6,25 @@ are left out, and that is said (`left_out`).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
+from heapq import nsmallest
 from operator import or_
 
 from django.db.models import Q
 
 from quarantine import ledger
-from quarantine.counting.rollup import SIZES, ends
-from quarantine.counting.tallies import KINDS, Range, count, having
+from quarantine.counting.grouping import HOUR, Range
+from quarantine.counting.recounting import Missing, recount
+from quarantine.counting.rollup import SIZES, SOURCES, ends
+from quarantine.counting.tallies import KINDS, count
 from quarantine.models import Change, MediaItem, Tally
 
-LIVE_MOST = 80_000  # rows counted one by one
+LIVE_MOST = 40_000  # rows counted one by one
+FIRST = 1  # position
+LIVE_KEPT = 2_000  # keys of a kind of those
 CANDIDATES = 3  # times as many keys are counted exactly as are shown
 LONG_KINDS = tuple(kind for kind in KINDS if kind != "hour")
 SHORT_KINDS = tuple(kind for kind in KINDS if kind != "day")
@@ -76,13 +81,17 @@ class Period:
         parts, sums = self.parts.get(kind, []), self.sums(kind)
         cut = [part for part in parts if part.floor]
         unseen = sum(part.floor for part in cut)
-        bounds = {key: low + sum(part.floor for part in cut if key not in part.counts) for key, low in sums.items()}
-        named = sorted((key for key in bounds if key), key=lambda key: (-bounds[key], key))
-        chosen = named if not cut else named[: number * CANDIDATES]
-        exact = {key: sums[key] + recount(kind, key, cut) for key in ["", *chosen]}
+        bounds = Counter({key: low + unseen for key, low in sums.items() if key})
+        for part in cut:
+            bounds.subtract({key: part.floor for key in part.counts if key})
+        most = number * CANDIDATES if cut else len(bounds)
+        named = nsmallest(most + 1, bounds, key=lambda key: (-bounds[key], key))
+        chosen = named[:most]
+        exact = Counter({key: sums[key] for key in ["", *chosen]})
+        exact.update(recount(kind, missing(exact, cut)))
         unknown = exact.pop("")
         rows = sorted(exact.items(), key=lambda row: (-row[1], row[0]))
-        rest = max((bounds[key] for key in named[len(chosen) :]), default=0)
+        rest = max((bounds[key] for key in named[most:]), default=0)
         shown, more = rows[:number], rows[number:]
         others = self.changes(kind) - unknown - sum(count for _, count in shown)
         unseen = max(unseen, rest, *(count for _, count in more), 0)
@@ -97,27 +106,55 @@ class Period:
 
     def changes(self, kind: str) -> int:
         """How many changes a kind is about: for origins, uploaders and hashes what was quarantined."""
-        timed = self.sums("day") or self.sums("hour")
         all_states = kind in {"actor", "reason"}
-        return sum(n for key, n in timed.items() if all_states or key.split("|")[1] == "quarantined")
+        return sum(n for what, n in self.whats().items() if all_states or what.startswith("quarantined|"))
+
+    def moments(self) -> tuple[Counter[str], int]:
+        """The changes of each hour or day, with all that is known of them; and how many letters of a key say when that is."""
+        hours = self.sums(HOUR)
+        return (hours, 13) if hours else (self.sums("day"), 10)
+
+    def whats(self) -> Counter[str]:
+        """The changes by state, source, cause and scope: `quarantined|feed|hash|local`."""
+        if "what" not in self.summed:
+            sums, width = self.moments()
+            whats = self.summed["what"] = Counter()
+            for key, number in sums.items():
+                whats[key[width + 1 :]] += number
+        return self.summed["what"]
 
 
-def recount(kind: str, key: str, cut: Iterable[Part]) -> int:
-    """How many have this key in the parts that left it out: a few in each, found by an index."""
-    missing: dict[bool, list[Range]] = {}
-    for part in cut:
-        if key not in part.counts:
-            missing.setdefault(part.backfill, []).extend(part.ranges)
-    return sum(having(ranges, kind, key, backfill=backfill) for backfill, ranges in missing.items())
+def missing(keys: Iterable[str], cut: Sequence[Part]) -> Iterator[Missing]:
+    """Where these keys were left out: neighbouring blocks together."""
+    for key in keys:
+        for backfill in SOURCES:
+            ranges = sorted(
+                each for part in cut if part.backfill == backfill and key not in part.counts for each in part.ranges
+            )
+            for low, high in joined(ranges):
+                yield Missing(key=key, low=low, high=high, backfill=backfill)
+
+
+def joined(ranges: Iterable[Range]) -> Iterator[Range]:
+    """The same positions in as few ranges as can be; they come in order."""
+    start = end = None
+    for low, high in ranges:
+        if end is not None and start is not None and low != end:
+            yield start, end
+        if low != end:
+            start = low
+        end = high
+    if end is not None and start is not None:
+        yield start, end
 
 
 def period(after: datetime | None, before: datetime | None, *, backfill: bool, kinds: Sequence[str]) -> Period:
     """What was seen from `after` (inclusive) until `before` (exclusive); without bounds, all there is.
 
-    `hour` can be asked for only over a few days: it is kept in the smallest blocks alone.
+    `hour` can be asked for only over a few days: where there are many, they are kept in the smallest blocks alone.
     """
     head = ledger.current().head
-    low = position(after, otherwise=1, head=head)
+    low = position(after, otherwise=FIRST, head=head)
     high = max(position(before, otherwise=head + 1, head=head), low)
     return measure(low, high, backfill=backfill, kinds=kinds)
 
@@ -130,30 +167,32 @@ def position(moment: datetime | None, *, otherwise: int, head: int) -> int:
 
 
 def measure(low: int, high: int, *, backfill: bool, kinds: Sequence[str]) -> Period:
-    done = ends()
-    sizes = SIZES[:1] if "hour" in kinds else SIZES
-    blocks, live = split(low, high, sizes=sizes, done=done)
+    blocks, live = split(low, high, done=ends())
     live, left_out = bounded(live)
+    sources = SOURCES[: 1 + backfill]
     found = Period(low=low, high=high - left_out, parts={kind: [] for kind in kinds}, left_out=left_out)
-    for part, kind in stored(blocks, kinds, backfill=backfill):
+    for kind, part in stored(blocks, [kind for kind in kinds if kind != HOUR], sources):
         found.parts[kind].append(part)
-    for source in (False, True)[: 1 + backfill]:
-        for kind, counted in count(live, kinds, backfill=source).items():
-            found.parts[kind].append(Part(live, source, dict(counted.counts)))
+    if HOUR in kinds:
+        found.parts[HOUR].extend(hours(blocks, sources))
+    for (source, kind), counted in count(live, kinds, sources=sources, most=LIVE_KEPT).items():
+        found.parts[kind].append(Part(live, source, counted.counts, counted.floor))
     return found
 
 
-def split(low: int, high: int, *, sizes: Sequence[int], done: dict[int, int]) -> tuple[list[Range], list[Range]]:
+def split(low: int, high: int, *, done: dict[int, int]) -> tuple[list[Range], list[Range]]:
     """A range as whole blocks (size and start), the largest that fit, and what is left, in order."""
     blocks: list[Range] = []
     live: list[Range] = []
+    if low == FIRST and min(high, done[SIZES[0]]) >= SIZES[0]:
+        low = 0  # nothing is there, and blocks begin there
     while low < high:
-        fitting = [size for size in sizes if low % size == 0 and low + size <= min(high, done[size])]
+        fitting = [size for size in SIZES if low % size == 0 and low + size <= min(high, done[size])]
         if fitting:
             blocks.append((fitting[-1], low))
             low += fitting[-1]
             continue
-        end = high if low >= done[sizes[0]] else min(high, (low // sizes[0] + 1) * sizes[0])
+        end = high if low >= done[SIZES[0]] else min(high, (low // SIZES[0] + 1) * SIZES[0])
         live.append((low, end))
         low = end
     return blocks, live
@@ -172,16 +211,35 @@ def bounded(live: list[Range]) -> tuple[list[Range], int]:
     return kept, left_out
 
 
-def stored(blocks: Sequence[Range], kinds: Sequence[str], *, backfill: bool) -> Iterator[tuple[Part, str]]:
+def stored(blocks: Sequence[Range], kinds: Collection[str], sources: Collection[bool]) -> Iterator[tuple[str, Part]]:
+    """What blocks keep of these kinds."""
     if not blocks:
         return
     starts: dict[int, list[int]] = {}
     for size, start in blocks:
         starts.setdefault(size, []).append(start)
     these = reduce(or_, (Q(size=size, start__in=some) for size, some in starts.items()))
-    tallies = Tally.objects.filter(these, kind__in=kinds)
-    for tally in tallies if backfill else tallies.filter(backfill=False):
-        yield Part([(tally.start, tally.start + tally.size)], tally.backfill, tally.counts, tally.floor), tally.kind
+    for tally in Tally.objects.filter(these, kind__in=kinds, backfill__in=sources):
+        yield tally.kind, Part([(tally.start, tally.start + tally.size)], tally.backfill, tally.counts, tally.floor)
+
+
+def hours(blocks: Sequence[Range], sources: Collection[bool]) -> Iterator[Part]:
+    """The hours of these blocks; where one has too many to keep them, those of the smaller ones within."""
+    while blocks:
+        told: dict[int, list[tuple[str, Part]]] = {start: [] for _, start in blocks}
+        for kind, part in stored(blocks, [HOUR, "week"], sources):
+            told[part.ranges[0][0]].append((kind, part))
+        lacking = []
+        for size, start in blocks:
+            sums = {HOUR: 0, "week": 0}
+            for kind, part in told[start]:
+                sums[kind] += sum(part.counts.values())
+            if sums[HOUR] == sums["week"] or size == SIZES[0]:
+                yield from (part for kind, part in told[start] if kind == HOUR)
+            else:
+                smaller = SIZES[SIZES.index(size) - 1]
+                lacking += [(smaller, each) for each in range(start, start + size, smaller)]
+        blocks = lacking
 
 
 def media_with(sha256: str) -> int:

@@ -6,7 +6,8 @@ counted outside any transaction, and stored in one that moves `RolledUp.end` alo
 A crash anywhere leaves a block counted or not counted, never half or twice.
 
 Larger blocks are made of smaller ones. Of origins, uploaders, hashes and actors a block keeps the busiest;
-where a smaller block left some out, the larger one is counted from the rows again.
+where a smaller block left some out, the larger one is counted from the rows again. A larger block has hours
+only if they are few: a backfill puts millions of changes into one, and a day of it must not be thousands of blocks.
 """
 
 import logging
@@ -19,7 +20,8 @@ from dataclasses import dataclass, field
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from quarantine import ledger
-from quarantine.counting.tallies import KEYED, KINDS, Counts, count
+from quarantine.counting.grouping import HOUR, KEYED
+from quarantine.counting.tallies import KINDS, Counts, busiest, count
 from quarantine.fold import LedgerError
 from quarantine.models import RolledUp, Tally
 
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 SIZES = (4_096, 65_536, 1_048_576)  # positions; each a multiple of the one before
 KEPT = 400  # keys of a kind
+HOURS = 48  # that a larger block may have
+SOURCES = (False, True)  # whether of backfill
 LOOK_EVERY = 5.0  # seconds
 
 
@@ -71,40 +75,36 @@ def store(size: int, start: int, tallies: Sequence[Tally]) -> bool:
 
 def summaries(size: int, start: int) -> Iterator[Tally]:
     """A block's tallies; what has no key has none."""
-    for backfill in (False, True):
-        counted = merged(size, start, backfill=backfill)
-        missing = [kind for kind in kinds_of(size) if kind not in counted]
-        counted |= count([(start, start + size)], missing, backfill=backfill, most=KEPT)
-        for kind, each in counted.items():
-            if each.counts:
-                yield Tally(
-                    size=size, start=start, kind=kind, backfill=backfill, counts=dict(each.counts), floor=each.floor
-                )
+    sums = {} if size == SIZES[0] else merged(size, start)
+    missing = [kind for kind in KINDS if any((backfill, kind) not in sums for backfill in SOURCES)]
+    there = [backfill for backfill in SOURCES if not sums or sums[backfill, "week"].counts]
+    counted = count([(start, start + size)], missing, sources=there, most=KEPT) if missing else {}
+    for (backfill, kind), each in (counted | sums).items():
+        if each.counts:
+            yield Tally(
+                size=size, start=start, kind=kind, backfill=backfill, counts=dict(each.counts), floor=each.floor
+            )
 
 
-def kinds_of(size: int) -> list[str]:
-    """Hours are asked for over a few days alone: the smallest blocks have them."""
-    return [kind for kind in KINDS if size == SIZES[0] or kind != "hour"]
-
-
-def merged(size: int, start: int, *, backfill: bool) -> dict[str, Counts]:
-    """The sums of the smaller blocks within, of the kinds of which none left a key out."""
-    if size == SIZES[0]:
-        return {}
+def merged(size: int, start: int) -> dict[tuple[bool, str], Counts]:
+    """The sums of the smaller blocks within, of the kinds of which none left a key out. Without hours where they are many."""
     smaller = SIZES[SIZES.index(size) - 1]
-    parts = Tally.objects.filter(size=smaller, start__in=range(start, start + size, smaller), backfill=backfill)
-    sums = {kind: Counts() for kind in kinds_of(size)}
-    for part in parts.filter(kind__in=sums):
-        sums[part.kind].counts.update(part.counts)
-        sums[part.kind].floor += part.floor
-    return {kind: busiest(kind, each) for kind, each in sums.items() if not each.floor}
+    parts = Tally.objects.filter(size=smaller, start__in=range(start, start + size, smaller))
+    sums = {(backfill, kind): Counts() for backfill in SOURCES for kind in KINDS}
+    for part in parts:
+        each = sums[part.backfill, part.kind]
+        each.counts.update(part.counts)
+        each.floor += part.floor
+    for backfill in SOURCES:
+        if not few_hours(sums[backfill, HOUR].counts, changes=sums[backfill, "week"].counts.total()):
+            sums[backfill, HOUR] = Counts()
+    whole = {key: each for key, each in sums.items() if not each.floor}
+    return {key: busiest(each.counts, KEPT) if key[1] in KEYED else each for key, each in whole.items()}
 
 
-def busiest(kind: str, exact: Counts) -> Counts:
-    if kind not in KEYED or len(exact.counts) <= KEPT:
-        return exact
-    *kept, (_, floor) = exact.counts.most_common(KEPT + 1)
-    return Counts(Counter(dict(kept)), floor)
+def few_hours(counts: Counter[str], *, changes: int) -> bool:
+    """Whether every change is in one of these hours, and they are no more than a larger block keeps."""
+    return counts.total() == changes and len({key[:13] for key in counts}) <= HOURS
 
 
 @dataclass

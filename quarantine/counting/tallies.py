@@ -11,31 +11,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import reduce
-from operator import or_
-from typing import Any
+from itertools import batched
 
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import CharField, Count, F, Func, OuterRef, Q, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import OuterRef, Subquery
 
-from quarantine.models import Change, ChangeQuerySet, Source, State
+from quarantine.counting.grouping import KEYED, Range, by_hour, by_key, having, of_source, within
+from quarantine.models import Change, ChangeQuerySet, Source
 
-# Column and condition of the kinds that may have very many keys.
-KEYED: dict[str, tuple[str, Q]] = {
-    "origin": ("origin", Q(quarantined=True)),
-    "uploader": ("uploader", Q(quarantined=True)),
-    "sha256": ("sha256", Q(quarantined=True)),
-    "actor": ("changed_by", Q()),
-    "reason": ("action__category", Q()),
-}
 TIMED = ("hour", "day", "week")
 KINDS = (*TIMED, *KEYED, "held")
 WATCHED = timedelta(hours=1)  # a moment known no better than this counts for no duration
 STEPS = 8  # of a duration's scale, for each doubling
 LOOKED_UP = 500  # rows a statement
-
-type Range = tuple[int, int]  # positions, the end exclusive
 
 
 @dataclass(slots=True)
@@ -46,54 +33,47 @@ class Counts:
     floor: int = 0  # no key that was left out has more; 0: none was left out
 
 
-class Hour(Func):
-    """The hour of a time, as text: `2026-11-22 14`."""
-
-    output_field = CharField()
-
-    def as_sqlite(self, compiler: Any, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
-        return self.as_sql(compiler, connection, template="substr(%(expressions)s, 1, 13)", **extra)
-
-    def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
-        template = "to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24')"
-        return self.as_sql(compiler, connection, template=template, **extra)
-
-
 def count(
-    ranges: Sequence[Range], kinds: Iterable[str], *, backfill: bool, most: int | None = None
-) -> dict[str, Counts]:
-    """Each kind, from the rows themselves. With `most`, only so many of the busiest keys of each kind of KEYED."""
+    ranges: Sequence[Range], kinds: Iterable[str], *, sources: Sequence[bool], most: int
+) -> dict[tuple[bool, str], Counts]:
+    """Each kind, from the rows themselves, for backfill and all other sources apart. Of each kind of KEYED the `most` busiest keys."""
     wanted = set(kinds)
-    counted = {kind: Counts() for kind in wanted}
+    counted = {(backfill, kind): Counts() for backfill in sources for kind in wanted}
     if not ranges:
         return counted
-    rows = of_source(within(ranges), backfill=backfill)
+    rows = within(ranges) if True in sources else of_source(within(ranges), backfill=False)
+    there = list(sources)
     if wanted.intersection(TIMED):
         timed = by_hour(rows)
-        counted |= {kind: Counts(as_kind(kind, timed)) for kind in wanted.intersection(TIMED)}
-    for kind in wanted.intersection(KEYED):
-        counted[kind] = by_key(rows, kind, most=most)
+        there = [backfill for backfill in sources if timed[backfill]]
+        counted |= {
+            (backfill, kind): Counts(as_kind(kind, timed[backfill]))
+            for backfill in there
+            for kind in wanted.intersection(TIMED)
+        }
+    for backfill in there:
+        for kind in wanted.intersection(KEYED):
+            counted[backfill, kind] = busiest_of(of_source(rows, backfill=backfill), kind, most=most)
     if "held" in wanted:
-        counted["held"] = Counts(held(rows))
+        for backfill, sums in held(rows).items():
+            counted[backfill, "held"] = Counts(sums)
     return counted
 
 
-def within(ranges: Iterable[Range]) -> ChangeQuerySet:
-    return Change.objects.filter(reduce(or_, (Q(stream_id__gte=low, stream_id__lt=high) for low, high in ranges)))
+def busiest_of(rows: ChangeQuerySet, kind: str, *, most: int) -> Counts:
+    found = by_key(rows, kind, most=most + 2)  # one more than there is room for, and perhaps the empty one
+    if len(found) > most and "" not in found:
+        found[""] = having(rows, kind, "")
+    return busiest(found, most)
 
 
-def of_source(rows: ChangeQuerySet, *, backfill: bool) -> ChangeQuerySet:
-    return rows.filter(source=Source.BACKFILL) if backfill else rows.exclude(source=Source.BACKFILL)
-
-
-def by_hour(rows: ChangeQuerySet) -> Counter[str]:
-    """Keys `2026-11-22 14|quarantined|feed|hash|local`."""
-    grouped = rows.values_list(Hour("seen_at"), "quarantined", "deleted", "source", "cause", "local")
-    counts: Counter[str] = Counter()
-    for hour, quarantined, deleted, source, cause, local, number in grouped.annotate(Count("pk")).order_by():
-        state = State.DELETED if deleted else State.QUARANTINED if quarantined else State.RELEASED
-        counts["|".join((hour, state, source, cause, "local" if local else "remote"))] += number
-    return counts
+def busiest(exact: Counter[str], most: int) -> Counts:
+    """No more keys than that, and always the empty one: how much is not known must not be looked for again."""
+    named = Counter({key: number for key, number in exact.items() if key})
+    if len(named) <= most:
+        return Counts(exact)
+    *kept, (_, floor) = named.most_common(most + 1)
+    return Counts(Counter({"": exact[""]} | dict(kept)), floor)
 
 
 def as_kind(kind: str, by_the_hour: Counter[str]) -> Counter[str]:
@@ -107,43 +87,28 @@ def as_kind(kind: str, by_the_hour: Counter[str]) -> Counter[str]:
     return counts
 
 
-def by_key(rows: ChangeQuerySet, kind: str, *, most: int | None = None) -> Counts:
-    """Nothing and an empty text are one key: not known."""
-    column, condition = KEYED[kind]
-    key = Coalesce(column, Value("")) if kind == "reason" else F(column)
-    grouped = rows.filter(condition).values_list(key).annotate(number=Count("pk")).order_by("-number")
-    found = list(grouped if most is None else grouped[: most + 1])
-    floor = found[most][1] if most is not None and len(found) > most else 0
-    return Counts(Counter({key or "": number for key, number in found[:most]}), floor)
-
-
-def having(ranges: Sequence[Range], kind: str, key: str, *, backfill: bool) -> int:
-    """How many have this key."""
-    column, condition = KEYED[kind]
-    same = Q() if kind == "sha256" and not key else Q(**{column: key})
-    if not key and kind in {"sha256", "reason"}:  # no hash; no action, or one without a category
-        same = same | Q(**{f"{column}__isnull": True})
-    return of_source(within(ranges), backfill=backfill).filter(condition, same).count()
-
-
 # --- Time to release ----------------------------------------------------------------------
 
 
-def held(rows: ChangeQuerySet) -> Counter[str]:
+def held(rows: ChangeQuerySet) -> dict[bool, Counter[str]]:
     """By how long media was quarantined that was then released; only where both moments are known within the hour."""
     before = Change.objects.filter(
         media_id=OuterRef("media_id"), origin=OuterRef("origin"), stream_id__lt=OuterRef("stream_id")
     ).order_by("-stream_id")
     releases = rows.filter(quarantined=False, deleted=False, not_before__isnull=False)
-    found = releases.values_list("seen_at", "not_before", Subquery(before.values("stream_id")[:1]))
-    ends = {start: seen for seen, since, start in found.iterator() if seen - since <= WATCHED and start is not None}
-    counts: Counter[str] = Counter()
-    positions = list(ends)
-    for first in range(0, len(positions), LOOKED_UP):
-        starts = Change.objects.filter(pk__in=positions[first : first + LOOKED_UP], not_before__isnull=False)
-        for position, seen, since in starts.exclude(source=Source.BACKFILL).values_list("pk", "seen_at", "not_before"):
+    found = releases.values_list("source", "seen_at", "not_before", Subquery(before.values("stream_id")[:1]))
+    ends = {
+        start: (source == Source.BACKFILL, seen)
+        for source, seen, since, start in found
+        if seen - since <= WATCHED and start is not None
+    }
+    counts: dict[bool, Counter[str]] = {}
+    for positions in batched(ends, LOOKED_UP):
+        starts = Change.objects.filter(pk__in=positions, not_before__isnull=False).exclude(source=Source.BACKFILL)
+        for position, seen, since in starts.values_list("pk", "seen_at", "not_before"):
+            backfill, end = ends[position]
             if since is not None and seen - since <= WATCHED:
-                counts[step(ends[position] - seen)] += 1
+                counts.setdefault(backfill, Counter())[step(end - seen)] += 1
     return counts
 
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
 
-from quarantine.counting import insights, rollup
+from quarantine.counting import completion, insights, rollup
 from quarantine.counting.tallies import KEYED, KINDS, WATCHED, step
 from quarantine.models import Change, RolledUp, Source, State, Tally
 from tests.factories import make_action, make_change, make_ledger
@@ -25,6 +26,9 @@ def _small_blocks(monkeypatch):
     for module in (rollup, insights):
         monkeypatch.setattr(module, "SIZES", SMALL)
     monkeypatch.setattr(rollup, "KEPT", 3)
+    monkeypatch.setattr(rollup, "HOURS", 6)
+    monkeypatch.setattr(insights, "LIVE_KEPT", 5)
+    monkeypatch.setattr(completion, "SIZES", SMALL)
 
 
 def make_story(length, *, seed):
@@ -155,6 +159,40 @@ def test_a_period_is_exact_to_the_moment():
     assert found.sums("day") == expected([row for row in rows if after <= row.seen_at < before], "day")
     nothing = insights.period(rows[-1].seen_at + timedelta(days=1), None, backfill=True, kinds=["day"])
     assert not nothing.sums("day")
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("_small_blocks")
+def test_larger_blocks_keep_few_hours():
+    for place in range(1, 128):  # in four hours; then each in another
+        make_change(seen_at=BEGAN + timedelta(minutes=2 * place if place < 64 else 60 * place))
+
+    rollup.roll_up()
+
+    larger = Tally.objects.filter(kind="hour", size__gt=4)
+    assert sorted(larger.values_list("size", "start")) == [(16, 0), (16, 16), (16, 32), (16, 48), (64, 0)]
+    found = insights.measure(1, 128, backfill=True, kinds=insights.SHORT_KINDS)
+    read = [part for part in found.parts["hour"] if part.counts]
+    assert len(read) == 1 + 64 // 4  # the large block, and instead of the other one the smallest
+    assert found.sums("hour") == expected(Change.objects.all(), "hour")
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("_small_blocks")
+def test_blocks_of_earlier_versions_are_completed():
+    make_story(140, seed=9)
+    rollup.roll_up()
+    whole = list(Tally.objects.order_by("pk").values())
+    Tally.objects.filter(kind="hour", size__gt=4).delete()
+    for tally in Tally.objects.filter(kind="sha256", floor__gt=0):
+        tally.counts.pop("")
+        tally.save()
+    assert_true(1, 141, backfill=True)
+
+    completion.complete(apps)
+
+    assert list(Tally.objects.order_by("pk").values()) == whole
+    assert Tally.objects.filter(kind="sha256", floor__gt=0).values_list("counts", flat=True)[0].keys() > {""}
 
 
 @pytest.mark.django_db
