@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.contrib.humanize.templatetags.humanize import intcomma
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
@@ -12,7 +11,7 @@ from dashboard.plots.charts import shade
 from dashboard.plots.figures import Figures
 from dashboard.rows import SYSTEM
 from dashboard.wording.terms import Term
-from dashboard.wording.text import percent
+from dashboard.wording.text import percent, whole
 from quarantine.counting.insights import CLUSTER_MOST, Top, media_with
 from quarantine.counting.tallies import seconds
 from quarantine.models import Category, Cause, Source
@@ -81,9 +80,9 @@ def cards(told: Figures) -> list[Card]:
     return [
         top_card(told, "origin", gettext("Top origins"), quarantined=True),
         top_card(told, "uploader", gettext("Top uploaders"), quarantined=True),
-        choices_card(told, 3, "cause", gettext("Causes"), dict(Cause.choices)),
+        choices_card(told, 2, "cause", gettext("Causes"), dict(Cause.choices)),
         top_card(told, "actor", gettext("Changed by"), quarantined=False),
-        choices_card(told, 2, "source", gettext("How it is known"), dict(Source.choices)),
+        choices_card(told, 1, "source", gettext("How it is known"), dict(Source.choices)),
         reasons_card(told),
         hashes_card(told),
         held_card(told),
@@ -119,15 +118,15 @@ def top_card(told: Figures, kind: str, title: str, *, quarantined: bool) -> Card
 
 
 def of_changes(number: int) -> str:
-    return ngettext("of {number} change", "of {number} changes", number).format(number=intcomma(number))
+    return ngettext("of {number} change", "of {number} changes", number).format(number=whole(number))
 
 
 def of_quarantines(number: int) -> str:
-    return ngettext("of {number} quarantine", "of {number} quarantines", number).format(number=intcomma(number))
+    return ngettext("of {number} quarantine", "of {number} quarantines", number).format(number=whole(number))
 
 
 def changes_in_words(number: int) -> str:
-    return ngettext("{number} change", "{number} changes", number).format(number=intcomma(number))
+    return ngettext("{number} change", "{number} changes", number).format(number=whole(number))
 
 
 def rest(top: Top, *, total: int, unknown: str = "") -> list[tuple[str, int, str]]:
@@ -135,7 +134,7 @@ def rest(top: Top, *, total: int, unknown: str = "") -> list[tuple[str, int, str
     keys = top.other_keys
     others = gettext("All others")
     if keys is not None:
-        others = ngettext("{number} other", "{number} others", keys).format(number=intcomma(keys))
+        others = ngettext("{number} other", "{number} others", keys).format(number=whole(keys))
     lines = [(others, top.others), (unknown, top.unknown if unknown else 0)]
     return [(label, number, percent(number, total)) for label, number in lines if number]
 
@@ -144,7 +143,7 @@ def uncertain(top: Top) -> str:
     if top.certain:
         return ""
     said = gettext("Each number is exact, but another may belong here: any that is not listed has at most {number}.")
-    return said.format(number=intcomma(top.unseen))
+    return said.format(number=whole(top.unseen))
 
 
 def choices_card(told: Figures, place: int, name: str, title: str, labels: dict[str, Any]) -> Card:
@@ -186,7 +185,7 @@ def reasons_card(told: Figures) -> Card:
         title=gettext("Reasons"),
         note=ngettext(
             "of {number} change with a kind of reason", "of {number} changes with a kind of reason", top.total
-        ).format(number=intcomma(top.total)),
+        ).format(number=whole(top.total)),
         bars=bars,
         rest=rest(top, total=top.total),
         remark=gettext("Only what is done here has one."),
@@ -222,7 +221,7 @@ def hashes_card(told: Figures) -> Card:
 def copies(sha256: str) -> str:
     """Media items of the ledger, not only of this period."""
     number = media_with(sha256)
-    shown = intcomma(number) + ("+" if number == CLUSTER_MOST else "")
+    shown = whole(number) + ("+" if number == CLUSTER_MOST else "")
     return ngettext("{number} media item on record", "{number} media items on record", number).format(number=shown)
 
 
@@ -238,9 +237,7 @@ def held_card(told: Figures) -> Card:
     return Card(
         slug="held",
         title=gettext("Time from quarantine to release"),
-        note=ngettext("of {number} release", "of {number} releases", sums.total()).format(
-            number=intcomma(sums.total())
-        ),
+        note=ngettext("of {number} release", "of {number} releases", sums.total()).format(number=whole(sums.total())),
         bars=[
             Bar(label=str(label), number=number, total=sums.total(), longest=max(numbers))
             for (label, _), number in rows

@@ -1,23 +1,14 @@
 """Geometry of the charts: numbers in, attributes of SVG out. No colours, no HTML."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 HEIGHT, TOP, BOTTOM = 250, 12, 228  # of a chart; its columns stand on BOTTOM
 LEFT = 44  # room for the numbers of the scale
 TICKS = 4
 GAP = 1.5  # between two parts of a column
 SHADES = 5  # of a heat map
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One part of a column."""
-
-    series: str
-    y: float
-    height: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +19,6 @@ class Column:
     title: str
     href: str
     label: str = ""  # below it; not every column has room for one
-    segments: list[Segment] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +27,7 @@ class Chart:
     left: int = LEFT
     lines: list[tuple[float, int]]  # height and number of the scale
     columns: list[Column]
+    paths: list[tuple[str, str]]  # series and the outline of all its parts: one shape each, however many columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,24 +57,31 @@ def stacked(stacks: Sequence[Stack], *, width: int, labels: int) -> Chart:
             title=stack.title,
             href=stack.href,
             label=stack.label if (len(stacks) - 1 - place) % every == 0 else "",
-            segments=list(segments(stack.parts, top=top)),
         )
         for place, stack in enumerate(stacks)
     ]
+    shapes: dict[str, list[str]] = {}
+    for column, stack in zip(columns, stacks, strict=True):
+        for series, y, height in segments(stack.parts, top=top):
+            shapes.setdefault(series, []).append(f"M{column.x} {y}h{column.width}v{height}h-{column.width}z")
     steps = range(0, top + 1, top // TICKS)
-    return Chart(width=width, lines=[(height_of(number, top), number) for number in steps], columns=columns)
+    return Chart(
+        width=width,
+        lines=[(height_of(number, top), number) for number in steps],
+        columns=columns,
+        paths=[(series, "".join(outlines)) for series, outlines in shapes.items()],
+    )
 
 
-def segments(parts: dict[str, int], *, top: int) -> list[Segment]:
-    """From below; something that happened once is seen, however tall the others are."""
-    drawn, y = [], float(BOTTOM)
+def segments(parts: dict[str, int], *, top: int) -> Iterator[tuple[str, float, float]]:
+    """Series, upper end and height, from below; something that happened once is seen, however tall the others are."""
+    y = float(BOTTOM)
     for series, number in parts.items():
         if number:
             height = max((BOTTOM - TOP) * number / top - GAP, 1.5)
             y -= height
-            drawn.append(Segment(series, round(y, 1), round(height, 1)))
+            yield series, round(y, 1), round(height, 1)
             y -= GAP
-    return drawn
 
 
 def height_of(number: int, top: int) -> float:

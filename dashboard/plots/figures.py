@@ -4,21 +4,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib.humanize.templatetags.humanize import intcomma
-from django.urls import reverse_lazy
+from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 
 from dashboard.plots.charts import Chart, Stack, stacked
-from dashboard.plots.periods import Bucket, Period, floor
-from dashboard.wording.text import mid_sentence
+from dashboard.plots.periods import Bucket, Period, floor, moments
+from dashboard.wording.text import mid_sentence, whole
 from quarantine.counting import insights
 from quarantine.counting.insights import LONG_KINDS, SHORT_KINDS
 from quarantine.models import Cause, Change, Source, State
 
-TIMELINE = reverse_lazy("timeline")
 # Series of the chart, from below: label, and the filters that give just these changes.
 SERIES: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "people": (gettext_lazy("Quarantined"), [("state", "quarantined"), ("cause", "-hash"), ("source", "-backfill")]),
@@ -30,6 +29,7 @@ SERIES: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "released": (gettext_lazy("Released"), [("state", "released")]),
     "deleted": (gettext_lazy("Deleted"), [("state", "deleted")]),
 }
+SOURCES = tuple(Source.values)
 
 # By grain: the chart's title, and the name of one column.
 PER = {
@@ -67,10 +67,7 @@ class Figures:
     before: insights.Period | None
     grain: str
     first: datetime
-    timed: Counter[tuple[str, ...]] = field(default_factory=Counter)  # when, state, source, cause, scope
-
-    def __post_init__(self) -> None:
-        self.timed = split_keys(self.found)
+    timeline: str = field(default_factory=partial(reverse, "timeline"))
 
     @property
     def title(self) -> str:
@@ -82,20 +79,21 @@ class Figures:
 
     @property
     def empty(self) -> bool:
-        return not self.timed
+        return not self.found.whats()
 
     # --- Sums -----------------------------------------------------------------------------
 
     @property
     def total(self) -> int:
-        return self.timed.total()
+        return self.found.whats().total()
 
     def of(self, place: int, *, state: str = "") -> Counter[str]:
-        """By state (1), source (2), cause (3) or scope (4)."""
+        """By state (0), source (1), cause (2) or scope (3)."""
         sums: Counter[str] = Counter()
-        for key, number in self.timed.items():
-            if not state or key[1] == state:
-                sums[key[place]] += number
+        for what, number in self.found.whats().items():
+            parts = what.split("|")
+            if not state or parts[0] == state:
+                sums[parts[place]] += number
         return sums
 
     def link(self, *pairs: tuple[str, str], among: Sequence[tuple[str, str]] | None = None) -> str:
@@ -103,43 +101,52 @@ class Figures:
         wanted = dict.fromkeys([*(self.period.pairs if among is None else among), *pairs])
         if ("source", "backfill") in wanted or any(name == "source" and value[0] != "-" for name, value in pairs):
             wanted.pop(("source", "-backfill"), None)
-        return f"{TIMELINE}?{urlencode(list(wanted))}"
+        return f"{self.timeline}?{urlencode(list(wanted))}"
 
     # --- The chart ------------------------------------------------------------------------
 
     @property
     def lines(self) -> list[Line]:
-        counts: dict[datetime, Counter[str]] = {}
+        sums, width = self.found.moments()
         starts: dict[str, datetime] = {}
-        for (when, *what), number in self.timed.items():
+        counts: dict[datetime, Counter[str]] = {}
+        for key, number in sums.items():
+            when = key[:width]
             if when not in starts:
                 starts[when] = floor(self.grain, moment_of(when))
-            these = counts.setdefault(starts[when], Counter())
-            these[series_of(*what)] += number
-            these[what[1]] += number
-        buckets = self.period.buckets(self.grain, self.first)
-        return [self.line(bucket, counts.get(bucket.start, Counter())) for bucket in buckets]
+                counts.setdefault(starts[when], Counter())
+            counts[starts[when]][key[width + 1 :]] += number
+        links = self.links()
+        return [
+            self.line(bucket, counts.get(bucket.start, Counter()), links)
+            for bucket in self.period.buckets(self.grain, self.first)
+        ]
 
-    def line(self, bucket: Bucket, counts: Counter[str]) -> Line:
-        inside = Period(
-            after=max(bucket.start, self.period.after or bucket.start),
-            before=min(bucket.end, self.period.before or bucket.end),
-            now=self.period.now,
-            preset="",
-            backfill=self.period.backfill,
-        )
-        among = inside.pairs
+    def links(self) -> dict[str, str]:
+        """The end of a column's links: all of it, a series, a source."""
+        outside = [] if self.period.backfill else [("source", "-backfill")]
+        ends = {"": [], **{name: pairs for name, (_, pairs) in SERIES.items()}}
+        ends |= {source: [("source", source)] for source in SOURCES}
+        return {name: self.link(*pairs, among=outside).partition("?")[2] for name, pairs in ends.items()}
+
+    def line(self, bucket: Bucket, whats: Counter[str], links: dict[str, str]) -> Line:
+        after = max(bucket.start, self.period.after or bucket.start)
+        before = min(bucket.end, self.period.before or bucket.end)
+        inside = f"{self.timeline}?{urlencode(moments(after, before))}"
+        counts: Counter[str] = Counter()
+        for what, number in whats.items():
+            state, source, cause, _ = what.split("|")
+            counts[series_of(state, source, cause)] += number
+            counts[source] += number
+
+        def counted(name: str) -> tuple[int, str]:
+            return counts[name], f"{inside}&{links[name]}" if counts[name] else ""
+
         return Line(
             bucket=bucket,
-            href=self.link(among=among),
-            cells=[
-                (counts[name], self.link(*pairs, among=among) if counts[name] else "")
-                for name, (_, pairs) in SERIES.items()
-            ],
-            sources=[
-                (counts[source], self.link(("source", source), among=among) if counts[source] else "")
-                for source in Source.values
-            ],
+            href=f"{inside}&{links['']}" if links[""] else inside,
+            cells=[counted(name) for name in SERIES],
+            sources=[counted(source) for source in SOURCES],
         )
 
     def chart(self, lines: Sequence[Line], *, width: int, labels: int) -> Chart:
@@ -167,17 +174,12 @@ def figures(period: Period) -> Figures:
     return Figures(period=period, found=found, before=before, grain=grain, first=first)
 
 
-def split_keys(found: insights.Period) -> Counter[tuple[str, ...]]:
-    sums = found.sums("hour") or found.sums("day")
-    return Counter({tuple(key.split("|")): number for key, number in sums.items()})
-
-
 def moment_of(when: str) -> datetime:
     """A day, or an hour: `2026-11-22 14`."""
     return datetime.fromisoformat(when if len(when) == 10 else f"{when}:00").replace(tzinfo=UTC)
 
 
-def series_of(state: str, source: str, cause: str, _scope: str) -> str:
+def series_of(state: str, source: str, cause: str) -> str:
     if state != State.QUARANTINED:
         return state
     if source == Source.BACKFILL:
@@ -187,7 +189,7 @@ def series_of(state: str, source: str, cause: str, _scope: str) -> str:
 
 def in_words(line: Line) -> str:
     told = [
-        f"{intcomma(number)} {mid_sentence(SERIES[name][0])}"
+        f"{whole(number)} {mid_sentence(SERIES[name][0])}"
         for name, (number, _) in zip(SERIES, line.cells, strict=True)
         if number
     ]

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.humanize.templatetags.humanize import intcomma
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from dashboard.plots.figures import Figures
-from dashboard.wording.text import percent
+from dashboard.wording.text import percent, whole
 from quarantine.counting.tallies import seconds
 from quarantine.models import Cause
 
@@ -28,15 +27,15 @@ class Tile:
 
 
 def tiles(told: Figures) -> list[Tile]:
-    quarantined, released = told.of(1)["quarantined"], told.of(1)["released"]
-    by_hash = told.of(3, state="quarantined")[Cause.HASH]
+    quarantined, released = told.of(0)["quarantined"], told.of(0)["released"]
+    by_hash = told.of(2, state="quarantined")[Cause.HASH]
     waits = told.found.sums("held")
     return [
         compared(told, gettext("Quarantined"), "quarantined", quarantined),
         compared(told, gettext("Released"), "released", released),
         Tile(
             label=gettext("By hash match"),
-            value=intcomma(by_hash),
+            value=whole(by_hash),
             note=gettext("{share} of quarantines").format(share=percent(by_hash, quarantined))
             if quarantined
             else gettext("No quarantines"),
@@ -46,7 +45,7 @@ def tiles(told: Figures) -> list[Tile]:
             label=gettext("Median time to release"),
             value=about(median(waits)) if waits else gettext("Not known"),
             note=ngettext("of {number} release watched", "of {number} releases watched", waits.total()).format(
-                number=intcomma(waits.total())
+                number=whole(waits.total())
             )
             if waits
             else gettext("No release was watched from its quarantine"),
@@ -61,7 +60,7 @@ def compared(told: Figures, label: str, state: str, number: int) -> Tile:
         else sum(count for key, count in told.before.sums("day").items() if key.split("|")[1] == state)
     )
     note, rises = difference(number, before)
-    return Tile(label=label, value=intcomma(number), note=note, rises=rises, href=told.link(("state", state)))
+    return Tile(label=label, value=whole(number), note=note, rises=rises, href=told.link(("state", state)))
 
 
 def difference(number: int, before: int | None) -> tuple[str, bool | None]:
@@ -72,14 +71,14 @@ def difference(number: int, before: int | None) -> tuple[str, bool | None]:
     if not before:
         return gettext("None in as much time before"), True
     change = round(100 * abs(number - before) / before)
-    share = gettext("{number}%").format(number=intcomma(change)) if change else gettext("Under 1%")
+    share = gettext("{number}%").format(number=whole(change)) if change else gettext("Under 1%")
     rises = number > before
     said = (
         gettext("{share} more than {number} in as much time before")
         if rises
         else gettext("{share} fewer than {number} in as much time before")
     )
-    return said.format(share=share, number=intcomma(before)), rises
+    return said.format(share=share, number=whole(before)), rises
 
 
 def median(sums: dict[str, int]) -> float:
@@ -97,4 +96,4 @@ def about(length: float) -> str:
         if length < most:
             return str(said.format(number=round(length / unit)))
     days = round(length / 86_400)
-    return ngettext("about {number} day", "about {number} days", days).format(number=intcomma(days))
+    return ngettext("about {number} day", "about {number} days", days).format(number=whole(days))

@@ -6,6 +6,7 @@ what is left are characters that deceive the eye, and names that hide their own 
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Any
 
 from django.utils.formats import get_format, number_format
@@ -114,6 +115,16 @@ def decimal(value: float, places: int) -> str:
     if get_format("DECIMAL_SEPARATOR") == ".":  # as it is; to ask Django for more takes longer than the rest
         return text
     return number_format(text.replace(",", ""), force_grouping=True)
+
+
+def whole(number: int) -> str:
+    """With the separators of the language: Django's `intcomma`, at a tenth of the price."""
+    return whole_in(number, get_language())
+
+
+@lru_cache(maxsize=10_000)
+def whole_in(number: int, _language: str | None) -> str:
+    return decimal(number, 0)
 
 
 def type_label(media_type: str) -> str:
