@@ -18,7 +18,17 @@ from pathlib import Path
 from tests.bench.report import Result, table
 from tests.bench.workshop import Workshop, workshop
 
-NAMES: tuple[str, ...] = ("timeline", "backfill", "appends", "changes_api", "exports", "live", "startup", "verify")
+NAMES: tuple[str, ...] = (
+    "timeline",
+    "backfill",
+    "appends",
+    "changes_api",
+    "exports",
+    "live",
+    "insights",
+    "startup",
+    "verify",
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 SMALL = 20_000
 
