@@ -17,9 +17,10 @@ from django.utils.translation import get_language, gettext, gettext_lazy
 from django.views.decorators.http import require_safe
 
 from dashboard.http import HtmxRequest, render_page
+from dashboard.plots.spark import spark
 from dashboard.replica import may_read_replica
 from dashboard.rows import badge, row_context, row_html
-from dashboard.search.counts import without_narrowest
+from dashboard.search.counts import Wider, without_narrowest
 from dashboard.search.filters import ChangeFilter
 from dashboard.search.folds import FoldedPage, Line, folded_page
 from dashboard.search.pages import BUDGET, ChangePage
@@ -64,13 +65,13 @@ def timeline(request: StaffRequest) -> HttpResponse:
         partial(read_page, filters, stands, today=now.date()),
         worth_keeping=partial(is_of, stands),
     )
-    page = folded.page
     context = {
         "shelf": shelf(request.user, query=filters.canonical_query()),
-        "wider": without_narrowest(filters, head=stands.head, budget=BUDGET) if is_empty(filters, page) else None,
+        "wider": wider(filters, folded.page, head=stands.head),
         "standing": stands,
+        "spark": spark(stands),
         "filters": filters,
-        "page": page,
+        "page": folded.page,
         "folded": folded,
         "days": days,
         "toolbar": menus_of(filters, username=request.user.get_username(), now=now),
@@ -82,7 +83,7 @@ def timeline(request: StaffRequest) -> HttpResponse:
         "dashboard/timeline.html",
         context,
         swaps=SWAPS | opened(request),
-        url=canonical_url(request, filters, page.query),
+        url=canonical_url(request, filters, folded.page.query),
         status=HTTPStatus.OK if filters.is_valid() else HTTPStatus.UNPROCESSABLE_ENTITY,
     )
 
@@ -97,6 +98,11 @@ def menus_of(filters: ChangeFilter, *, username: str, now: datetime) -> Toolbar:
 
     key = (filters.given_query, username, now.replace(second=0, microsecond=0), get_language())
     return MENUS.recall(key, made, worth_keeping=lambda _: True)
+
+
+def wider(filters: ChangeFilter, page: ChangePage, *, head: int) -> Wider | None:
+    """What there would be without one of the filters, where there is nothing with it."""
+    return without_narrowest(filters, head=head, budget=BUDGET) if is_empty(filters, page) else None
 
 
 def is_empty(filters: ChangeFilter, page: ChangePage) -> bool:

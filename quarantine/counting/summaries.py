@@ -1,11 +1,15 @@
 """What the ledger adds up to, from counters and positions: nothing here counts rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from quarantine.ledger import left_out
+from django.db import connections
+
+from quarantine.ledger import JUMP, left_out
 from quarantine.models import Change, Ledger
 
+HOUR = timedelta(hours=1)
 DAY = timedelta(hours=24)
 FRESH = timedelta(minutes=1)  # the follower reads every few seconds
 
@@ -21,6 +25,7 @@ class Standing:
     local: int = 0
     remote: int = 0
     last_day: int = 0
+    hourly: Sequence[int] = ()  # changes of each of the last 24 hours, up to and with the one that is under way
     read_at: datetime | None = None  # when the homeserver's feed was last read to its end
     review_due: bool = False
 
@@ -42,7 +47,7 @@ def standing(now: datetime) -> Standing:
     ledger = Ledger.objects.first()
     if ledger is None:
         return Standing(now=now)
-    first = Change.objects.first_position_at(now - DAY)
+    first, *hourly = first_positions([now - DAY, *last_hours(now)])
     return Standing(
         now=now,
         head=ledger.head,
@@ -51,6 +56,43 @@ def standing(now: datetime) -> Standing:
         local=ledger.quarantined_local,
         remote=ledger.quarantined_remote,
         last_day=0 if first is None else max(ledger.head - first + 1, 0) - left_out(first, ledger.head),
+        hourly=numbers_between(hourly, head=ledger.head),
         read_at=ledger.feed_read_at,
         review_due=ledger.review_due,
     )
+
+
+# --- The changes of each hour -------------------------------------------------------------
+
+FIRST = """
+    SELECT (SELECT stream_id FROM quarantine_change WHERE seen_at >= moments.column2 ORDER BY seen_at, stream_id LIMIT 1)
+    FROM (VALUES {moments}) AS moments ORDER BY moments.column1
+"""
+
+
+def last_hours(now: datetime) -> list[datetime]:
+    """When each of the last 24 hours began, up to and with the one that is under way."""
+    start = now.replace(minute=0, second=0, microsecond=0) - DAY + HOUR
+    return [start + HOUR * number for number in range(DAY // HOUR)]
+
+
+def first_positions(moments: Sequence[datetime]) -> list[int | None]:
+    """The lowest position seen at or after each; None where there is none yet. One statement, a probe each."""
+    connection = connections[Change.objects.all().db]
+    numbered = [
+        each
+        for place, moment in enumerate(moments)
+        for each in (place, connection.ops.adapt_datetimefield_value(moment))
+    ]
+    with connection.cursor() as db:
+        db.execute(FIRST.format(moments=", ".join(["(%s, %s)"] * len(moments))), numbered)
+        return [first for (first,) in db.fetchall()]
+
+
+def numbers_between(firsts: Sequence[int | None], *, head: int) -> list[int]:
+    """How many changes from each of these positions up to the next, the last one up to the head (inclusive)."""
+    starts = [head + 1 if first is None else min(first, head + 1) for first in firsts]
+    return [
+        high - low if high - low < JUMP else high - low - left_out(low, high - 1)
+        for low, high in zip(starts, [*starts[1:], head + 1], strict=True)
+    ]
