@@ -214,7 +214,11 @@ def hashes_card(told: Figures) -> Card:
         note=gettext("by sha256, quarantines"),
         bars=bars,
         remark=uncertain(top) if bars else "",
-        empty=gettext("No file was quarantined twice in this period."),
+        empty=gettext("No file was quarantined twice in this period.")
+        if top.unseen < 2
+        else gettext("No file was quarantined more than {number} times in this period.").format(
+            number=whole(top.unseen)
+        ),
     )
 
 

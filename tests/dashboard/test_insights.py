@@ -165,6 +165,16 @@ def test_costs_the_same_few_queries(client, django_assert_max_num_queries):
         client.get("/insights/?range=all")
 
 
+def test_claims_no_more_of_files_than_was_counted(client, monkeypatch):
+    for place in range(4):
+        make_change(sha256=f"{place:064x}", source=Source.BACKFILL if place % 2 else Source.FEED)
+    assert "No file was quarantined twice in this period." in client.get("/insights/").text
+
+    monkeypatch.setattr("quarantine.counting.insights.LIVE_KEPT", 1)
+
+    assert "No file was quarantined more than 2 times in this period." in client.get("/insights/").text
+
+
 @pytest.mark.usefixtures("changes")
 def test_says_what_is_not_added_up(client, monkeypatch):
     monkeypatch.setattr("quarantine.counting.insights.LIVE_MOST", 5)
