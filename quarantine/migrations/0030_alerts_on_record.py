@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("quarantine", "0032_planned_work"),
+        ("quarantine", "0029_planned_work"),
     ]
 
     operations = [

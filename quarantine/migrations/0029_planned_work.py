@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("quarantine", "0027_alerts"),
+        ("quarantine", "0028_complete_tallies"),
     ]
 
     operations = [
