@@ -35,12 +35,16 @@ def reporting(titles: dict[str, str], *, stream: TextIO | None = None) -> Iterat
 
 
 def lines(titles: dict[str, str], stream: TextIO) -> Report:
-    """One line when a step begins, and one every few seconds while it takes long."""
+    """One line when a step begins, one every few seconds while it takes long, and one when it ends."""
     said: dict[str, float] = {}
+    ended: dict[str, tuple[int, str]] = {}
 
     def report(what: str, done: int, total: int, detail: str = "", /) -> None:
         now = time.monotonic()
-        if what not in said or now - said[what] >= LINE_EVERY:
+        ends = done >= total and ended.get(what) != (done, detail)
+        if ends or what not in said or now - said[what] >= LINE_EVERY:
+            if ends:
+                ended[what] = (done, detail)
             said[what] = now
             also = f", {detail}" if detail else ""
             print(f"{titles[what]}: {done:,} of {total:,}{also}", file=stream, flush=True)
