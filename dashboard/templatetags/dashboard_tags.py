@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from itertools import batched
 from urllib.parse import urlencode
 
 from django import template
@@ -52,6 +53,12 @@ register.filter("full_time", times.full)
 register.filter("short_time", times.short)
 register.filter("duration", times.duration)
 register.filter("from_ms", times.from_ms)
+
+
+@register.filter
+def fours(key: str) -> list[str]:
+    """For eyes that go to and fro between a screen and a telephone."""
+    return ["".join(four) for four in batched(key, 4)]
 
 
 @register.filter
