@@ -217,5 +217,6 @@ def test_every_width_shows_all_without_scrolling_sideways(signed_in, server, pat
         page.set_viewport_size({"width": width, "height": 800})
 
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.locator(".nav").evaluate("nav => nav.scrollWidth - nav.clientWidth") <= 0  # every page is in sight
         heights = page.locator("#rows .row").evaluate_all("rows => [...new Set(rows.map(row => row.offsetHeight))]")
         assert (width, len(heights) <= 1) == (width, True)
