@@ -98,6 +98,7 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
         ],
         "posted": request.POST,
         "needs_note": shown.verb in actions.NEEDS_NOTE,
+        "kind_optional": shown.verb not in actions.NEEDS_KIND,
         "back": safe_back(request),
     }
     status = HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK

@@ -25,6 +25,7 @@ from quarantine.models import Action, Capability, Category, Fate, Intent, Propos
 
 REASON_LENGTH = 2_000
 NEEDS_NOTE = {Verb.RELEASE, Verb.UNPROTECT}
+NEEDS_KIND = {Verb.QUARANTINE}  # the kinds are of offences; the rest, also what undoes a mistake, has its note
 INTENT_FIELDS = ("action_id", "origin", "media_id", "sha256", "fate", "error", "matrix_user")
 LOCKS = 64  # on SQLite each is a file
 CAME: dict[str, Any] = {
@@ -148,7 +149,8 @@ def started(submission: str, *, staff: Staff) -> Action | None:
 
 def check_reason(verb: Verb, *, category: str, reason: str) -> str:
     """The note, fit to be stored. Raises ReasonError where it or the category won't do."""
-    if not Category.objects.filter(slug=category, retired=False).exists():
+    needed = bool(category) or verb in NEEDS_KIND
+    if needed and not Category.objects.filter(slug=category, retired=False).exists():
         offered = ", ".join(Category.objects.filter(retired=False).values_list("slug", flat=True))
         msg = gettext("Choose a category of reason. There are: {offered}.").format(offered=offered)
         raise ReasonError(msg)

@@ -56,7 +56,8 @@ class ActingCommand(BaseCommand):
             "--from-file", metavar="F", help="one address, link, sha256 or user id a line; - reads stdin"
         )
         parser.add_argument("--reason", default="", metavar="TEXT", help="for the history; needed to release")
-        parser.add_argument("--category", default="other", metavar="SLUG", help="kind of reason (other)")
+        kind = "other" if self.verb in actions.NEEDS_KIND else ""
+        parser.add_argument("--category", default=kind, metavar="SLUG", help=f"kind of reason ({kind or 'none'})")
         parser.add_argument("--staff", metavar="NAME", help="the account on whose behalf; without it: terminal")
         parser.add_argument("--dry-run", action="store_true", help="show the plan, do nothing")
         parser.add_argument("--yes", action="store_true", help="don't ask before doing it")

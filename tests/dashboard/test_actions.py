@@ -114,6 +114,30 @@ def test_a_missing_reason_is_asked_for(moderator, media, fields, sentence):
     assert not Action.objects.exists()
 
 
+def test_a_release_needs_a_note_but_no_kind_of_offence(moderator, media):
+    decide(moderator, moderator.get(NEW, {"verb": "quarantine", "media": str(media)}))
+    page = moderator.get(NEW, {"verb": "release", "media": str(media)})
+    assert "It becomes downloadable again for everyone who has the address." in page.text
+    assert 'name="category" value="spam" required' not in page.text
+
+    assert decide(moderator, page, category="", reason="").status_code == 422
+    assert decide(moderator, page, category="nonsense").status_code == 422
+    done = decide(moderator, page, category="", reason="a mistake")
+
+    assert "Asked 1 · changed 1" in done.text
+    assert Action.objects.latest("pk").category == ""
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "download it from"), (2, "download them from")])
+def test_one_is_told_as_one(moderator, home, number, words):
+    media = [home.upload(File(sha256=f"{each}" * 64), uploader="@m:matrix.example") for each in range(number)]
+
+    page = moderator.get(NEW, {"verb": "quarantine", "media": [str(mxc) for mxc in media]})
+
+    assert words in page.text
+    assert 'name="category" value="spam" required' in page.text
+
+
 def test_what_makes_no_sense_is_said_and_stays_on_screen(moderator):
     answer = moderator.post(NEW, {"verb": "quarantine", "list": "mxc://a.example/b\nbanana"})
 
