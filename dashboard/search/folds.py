@@ -1,7 +1,8 @@
 """Many changes that are one event, as one line: an action's, a sweep's, a backfill's, the feed's first read.
 
 Only what stands side by side on one day is folded, so a line never reaches over other changes and
-positions still say where a page ends. Filters, counts, exports and the live view know nothing of it.
+positions still say where a page ends. Filters, counts, exports and the stream of live changes know nothing of
+it; the script asks for the lines of what waited before it enters (static/js/folding.js).
 
 A page reads a few hundred rows at most. The far end of a run that may hold millions (a backfill, a
 first read) is found by index probes: where the next change of another source lies. The far end of

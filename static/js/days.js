@@ -4,7 +4,8 @@ const language = document.documentElement.lang;
 const dayName = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, { weekday: "long", day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
 
 export function enter(row) {
-  const day = row.querySelector("time").dateTime.slice(0, 10);
+  const line = row.matches(".fold-body") ? row.previousElementSibling : row;
+  const day = line.querySelector("time").dateTime.slice(0, 10);
   row.classList.add("is-new");
   (document.querySelector(`#rows [data-day="${day}"]`) ?? begin(day)).querySelector(".rows").prepend(row);
 }

@@ -53,10 +53,8 @@ export class Waiting {
   letIn() {
     this.entered = performance.now();
     const words = atTheTop(this.rows.length);
-    enterAbove(this.rows.splice(0));
-    this.show();
-    announce(() => words);
-    this.going = goUp().then(() => ((this.going = null), this.settle()));
+    this.going = enterAbove(this.rows.splice(0)).then((calm) => (this.show(), announce(() => words), calm && goUp()));
+    this.going.then(() => ((this.going = null), this.settle()));
   }
 
   hold(held) {
@@ -70,9 +68,9 @@ export class Waiting {
     announce(() => this.sentence);
   }
 
-  pullIn() {
+  async pullIn() {
     if (this.tooMany) return location.reload();
-    enterAbove(this.rows.splice(0));
+    await enterAbove(this.rows.splice(0));
     if (document.activeElement === this.pill) document.querySelector("#rows .row a")?.focus({ preventScroll: true });
     this.show();
   }

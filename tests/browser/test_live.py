@@ -17,7 +17,7 @@ from quarantine.entries import Entry
 from quarantine.models import Source
 from quarantine.mxc import Mxc
 from tests import databases, environment
-from tests.factories import make_changes
+from tests.factories import make_action, make_changes
 from tests.servers import running_server
 
 # On both engines only what depends on how the hub learns of a commit; the streams themselves are tested in test_live.py of dashboard/.
@@ -72,6 +72,30 @@ def test_a_change_waits_behind_the_pill_and_moves_nothing(signed_in, server):
 
     assert tops(page) == before
     assert row_ids(page)[0] == 60
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_one_action_over_many_enters_as_one_line_that_holds_them_all(signed_in, server, asked):
+    append(60)
+    page = open_timeline(signed_in(), server.url)
+    if not asked:  # then they enter one by one: nothing is left out
+        page.route("**/?since=*", lambda route: route.fulfill(body=""))
+    before = tops(page)
+    append(1)
+    append(12, action_id=make_action(reason="case 7").pk)
+    append(1)
+    expect(pill(page)).to_contain_text("14 new changes")
+
+    pill(page).click()
+
+    expect(pill(page)).to_be_hidden()
+    after = tops(page)
+    assert {row: after[row] for row in before} == pytest.approx(before, abs=0.6)
+    shown = list(after)[:-50]
+    assert shown == (["c74", "f73", "c61"] if asked else [f"c{position}" for position in range(74, 60, -1)])
+    if asked:
+        page.locator("#f73 [data-fold]").click()
+        expect(page.locator("#fold-73 .row")).to_have_count(12)
 
 
 @pytest.mark.parametrize("scrolled", [0, 400])
