@@ -10,7 +10,7 @@ matched; coming back with an old one merely searches a little further. Heartbeat
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.http import QueryDict
@@ -18,7 +18,7 @@ from django.utils.translation import override
 
 from dashboard.rows import row_html
 from dashboard.search.filters import ChangeFilter
-from dashboard.search.pages import Search
+from dashboard.search.pages import search_of
 from quarantine.models import Change
 
 LIMIT = 200  # rows a reader may be behind
@@ -57,18 +57,8 @@ def read_events(query: str, *, after: int, upto: int, language: str = settings.L
     Raises TooFarBehindError when there are more than LIMIT, or when finding them takes long.
     """
     filters = ChangeFilter(QueryDict(query), queryset=Change.objects.all())
-    search = Search(
-        changes=filters.qs,
-        base=filters.queryset.all(),
-        low=after + 1,
-        high=upto + 1,
-        newest_first=False,
-        indexed=filters.one_index_answers,
-        lanes=filters.lanes,
-        scattered=lambda: filters.scattered,
-        budget=SEARCH_BUDGET,
-    )
-    found = search.rows(LIMIT + 1)
+    whole = search_of(filters, head=upto, budget=SEARCH_BUDGET)
+    found = replace(whole, low=max(whole.low, after + 1), newest_first=False).rows(LIMIT + 1)
     if len(found.rows) > LIMIT or found.stopped_at is not None:
         raise TooFarBehindError
     with override(language):

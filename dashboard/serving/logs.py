@@ -8,11 +8,15 @@ import json
 import logging
 import traceback
 from datetime import UTC, datetime
+from textwrap import indent
 from typing import Any
 
 from django.http import HttpRequest
 
 FORMATS = ("plain", "json")
+CONTROLS = {number: f"\\x{number:02x}" for number in (*range(0x20), *range(0x7F, 0xA0))}
+CONTROLS |= {number: f"\\u{number:04x}" for number in (0x2028, 0x2029)}  # line breaks to some who read it
+CONTROLS |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 
 
 class WithRoute(logging.Filter):
@@ -29,6 +33,18 @@ def route_of(request: HttpRequest) -> str:
     """Such as /media/<origin:origin>/<name:media_id>/."""
     match = request.resolver_match
     return f"/{match.route}" if match else "(no such page)"
+
+
+class LineFormatter(logging.Formatter):
+    """One entry is one line: what strangers write can't add another that looks like ours."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = record.message.translate(CONTROLS)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """Set in, each line of it: an exception may quote what somebody sent."""
+        return indent(super().formatException(ei), "    ", predicate=lambda _: True)
 
 
 class JsonFormatter(logging.Formatter):
@@ -64,7 +80,7 @@ def failure(error: BaseException) -> dict[str, Any]:
 def logging_to(form: str) -> dict[str, Any]:
     """Django's LOGGING."""
     line = {
-        "class": "dashboard.serving.log_lines.LineFormatter",
+        "class": "dashboard.serving.logs.LineFormatter",
         "format": "{asctime} {levelname} {name}: {message}{reference}",
         "style": "{",
     }

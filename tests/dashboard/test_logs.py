@@ -2,10 +2,11 @@
 
 import json
 import logging
+import sys
 
 import pytest
 
-from dashboard.serving.logs import JsonFormatter
+from dashboard.serving.logs import JsonFormatter, LineFormatter
 from quarantine import ledger
 from tests.dashboard.test_live import cookie_of
 from tests.factories import make_staff
@@ -71,3 +72,38 @@ def test_an_error_is_told_by_its_kind_and_place():
     assert (said["message"], said["error"]) == ("It broke (ValueError), 2 times.", "ValueError")
     assert "test_logs.py" in said["at"][0]
     assert "hush" not in json.dumps(said)
+
+
+# --- Lines --------------------------------------------------------------------------------
+
+FORGED = "x\n2026-01-01 00:00:00,000 WARNING dashboard: forged\r\x1b[2J\u2028\x85\x00"
+formatter = LineFormatter("{levelname} {name}: {message}", style="{")
+
+
+def record(message, *arguments, exc_info=None):
+    return logging.LogRecord("dashboard", logging.WARNING, __file__, 1, message, arguments, exc_info)
+
+
+@pytest.mark.parametrize("how", [record(FORGED), record("failed: %s", FORGED)])
+def test_what_is_quoted_adds_no_line(how):
+    line = formatter.format(how)
+
+    assert len(line.splitlines()) == 1
+    assert line.isprintable()
+    assert "x\\n2026-01-01" in line
+
+
+def test_words_stay_as_they_are():
+    assert formatter.format(record("größer als %d — ok", 3)) == "WARNING dashboard: größer als 3 — ok"
+
+
+def test_a_traceback_is_set_in():
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        text = formatter.format(record("broke", exc_info=sys.exc_info()))
+
+    first, *rest = text.split("\n")
+    assert first == "WARNING dashboard: broke"
+    assert "Traceback" in rest[0]
+    assert all(line.startswith("    ") for line in rest)
