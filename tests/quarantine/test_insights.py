@@ -10,6 +10,7 @@ from django.apps import apps
 from django.core.management import call_command
 
 from quarantine.counting import completion, insights, rollup
+from quarantine.counting.recounting import Missing, recount
 from quarantine.counting.tallies import KEYED, KINDS, WATCHED, step
 from quarantine.models import Change, RolledUp, Source, State, Tally
 from tests.factories import make_action, make_change, make_ledger
@@ -159,6 +160,27 @@ def test_a_period_is_exact_to_the_moment():
     assert found.sums("day") == expected([row for row in rows if after <= row.seen_at < before], "day")
     nothing = insights.period(rows[-1].seen_at + timedelta(days=1), None, backfill=True, kinds=["day"])
     assert not nothing.sums("day")
+
+
+@pytest.mark.django_db
+def test_left_out_keys_are_counted_where_they_are_missing():
+    for place in range(6):
+        make_change(origin="a.example", source=Source.BACKFILL if place == 2 else Source.FEED, sha256=None)
+    make_change(origin="b.example")
+    make_change(origin="a.example", state=State.RELEASED)
+
+    def counted(kind, *missing):
+        return recount(kind, [Missing(key=key, low=low, high=high, backfill=of) for key, low, high, of in missing])
+
+    a, b = "a.example", "b.example"
+    assert counted("origin", (a, 2, 5, False), (a, 5, 6, False), (b, 1, 7, False)) == Counter({a: 3})
+    assert counted("origin", (a, 1, 9, True), (b, 1, 9, False), (b, 1, 9, True)) == Counter({a: 1, b: 1})
+    assert counted("sha256", ("", 2, 5, False), ("00" * 32, 1, 9, False)) == Counter({"": 2})
+
+
+def test_neighbouring_blocks_are_one_range():
+    assert list(insights.joined([(0, 4), (4, 8), (12, 16), (16, 80)])) == [(0, 8), (12, 80)]
+    assert list(insights.joined([])) == []
 
 
 @pytest.mark.django_db
