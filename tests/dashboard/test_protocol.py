@@ -8,7 +8,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from dashboard.serving import protocol
-from dashboard.serving.protocol import BoundedProtocol
+from dashboard.serving.protocol import MOST_HELD, BoundedProtocol, Gathering
 
 SOON = 0.3  # what stands for HEAD_TIMEOUT here
 PATIENCE = 20
@@ -125,3 +125,43 @@ def test_bodies_and_answers_may_take_longer():
             return answers
 
     assert all(one.startswith(b"HTTP/1.1 200 ") for one in asyncio.run(ask()))
+
+
+class Written(asyncio.Transport):
+    """What was sent, each time."""
+
+    def __init__(self):
+        super().__init__()
+        self.times = []
+        self.closed = False
+
+    def write(self, data):
+        self.times.append([data])
+
+    def writelines(self, pieces):
+        self.times.append(list(pieces))
+
+    def is_closing(self):
+        return self.closed
+
+    def close(self):
+        self.closed = True
+
+
+def test_an_answers_head_goes_with_what_follows_at_once_and_else_by_itself():
+    sent = Written()
+
+    async def answer():
+        transport = Gathering(sent, asyncio.get_running_loop())
+        transport.write(b"head")
+        transport.write(b"body")
+        transport.write(b"of a stream")
+        await asyncio.sleep(0)
+        transport.write(b"x" * (MOST_HELD + 1))
+        transport.write(b"last")
+        transport.close()
+
+    asyncio.run(answer())
+
+    assert sent.times == [[b"head", b"body"], [b"of a stream"], [b"x" * (MOST_HELD + 1)], [b"last"]]
+    assert sent.closed
