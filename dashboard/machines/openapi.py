@@ -3,7 +3,7 @@
 from django.conf import settings
 from django_filters import FilterSet
 
-from dashboard.exports.exports import CONTENT_TYPES, JSON, ExportFilter
+from dashboard.exports.exports import CONTENT_TYPES, JSON, NDJSON, ExportFilter
 from dashboard.exports.record_filters import RecordFilter
 from dashboard.machines.change_pages import MOST
 from dashboard.machines.changes_api import DEFAULT_LIMIT
@@ -20,6 +20,7 @@ from dashboard.machines.openapi_parts import (
     Json,
     answer,
     filter_parameters,
+    lines_of,
     listing,
     parameter,
     refusals,
@@ -107,7 +108,10 @@ METRICS = get(
 
 # --- For sessions -------------------------------------------------------------------------
 
-EXPORTED: dict[str, Json] = {JSON: listing("changes", "Change", next_cursor=NULLABLE_POSITION)}
+EXPORTED: dict[str, Json] = {
+    JSON: listing("changes", "Change", next_cursor=NULLABLE_POSITION),
+    NDJSON: lines_of("Change"),
+}
 
 
 def export(form: str) -> Json:
@@ -123,9 +127,9 @@ def export(form: str) -> Json:
     )
 
 
-def listed_export(form: str, *, of: str, what: str, listed: Json, filters: type[FilterSet]) -> Json:
+def listed_export(form: str, *, of: str, what: str, name: str, item: str, filters: type[FilterSet]) -> Json:
     """A list of records that is no part of the ledger."""
-    schema = listed if form == JSON else TEXT
+    schema = {JSON: listing(name, item), NDJSON: lines_of(item)}.get(form, TEXT)
     return get(
         f"export{of}{form.title()}",
         f"{what} as {form.upper()}; signed in.",
@@ -141,9 +145,9 @@ def listed_export(form: str, *, of: str, what: str, listed: Json, filters: type[
     )
 
 
-def exports_of(address: str, *, of: str, what: str, listed: Json, filters: type[FilterSet]) -> dict[str, Json]:
+def exports_of(address: str, *, of: str, what: str, name: str, item: str, filters: type[FilterSet]) -> dict[str, Json]:
     return {
-        f"{address}.{form}": listed_export(form, of=of, what=what, listed=listed, filters=filters)
+        f"{address}.{form}": listed_export(form, of=of, what=what, name=name, item=item, filters=filters)
         for form in CONTENT_TYPES
     }
 
@@ -214,12 +218,8 @@ PATHS: dict[str, Json] = {
     "/api/openapi.json": DESCRIBE,
     "/metrics": METRICS,
     **{f"/changes.{form}": export(form) for form in CONTENT_TYPES},
-    **exports_of(
-        "/actions", of="Actions", what="What staff did", listed=listing("actions", "Action"), filters=ActionFilter
-    ),
-    **exports_of(
-        "/record", of="Record", what="The access record", listed=listing("entries", "Entry"), filters=RecordFilter
-    ),
+    **exports_of("/actions", of="Actions", what="What staff did", name="actions", item="Action", filters=ActionFilter),
+    **exports_of("/record", of="Record", what="The access record", name="entries", item="Entry", filters=RecordFilter),
     "/evidence.zip": EVIDENCE,
     "/changes/live": LIVE,
     "/healthz": ALIVE,

@@ -108,6 +108,11 @@ def listing(name: str, of: str, **others: Json) -> Json:
     return record("One page.", **others, **{name: {"type": "array", "items": component(of)}})
 
 
+def lines_of(name: str) -> Json:
+    """Of newline-delimited JSON: each line is one of these; no schema has a word for lines."""
+    return {"type": "array", "items": component(name), "description": "One item a line."}
+
+
 def answer(description: str, schema: Json, media_type: str = "application/json") -> Json:
     return {"description": description, "content": {media_type: {"schema": schema}}}
 
