@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ PRIMARY, REPLICA = "default", "replica"
 AWAY_FOR = 5.0  # seconds after a failure in which nobody is made to wait for it
 PROBE, READ = 2.0, 10.0  # seconds it may take to say how far it has got, and for all that a page or an answer reads
 LOOK_EVERY = 0.25
+CATCH_UP = 1.0  # seconds it may take to get as far as the primary is
 WRITTEN = "written"  # in a session: where the primary's log was after the last thing this person did
 BROKEN = (OperationalError, InterfaceError)
 REACHED = """
@@ -38,6 +40,8 @@ REACHED = """
         ELSE pg_last_wal_replay_lsn() >= %s::text::pg_lsn
     END FROM quarantine_ledger WHERE id = 1
 """
+
+WRITTEN_BY_NOW = "SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE pg_current_wal_insert_lsn()::text END"
 
 reading_from: ContextVar[str | None] = ContextVar("reading_from", default=None)
 
@@ -64,6 +68,37 @@ def alias_for(position: int | None, *, written: str = "") -> str:
         leave_alone(error)
         return PRIMARY
     return REPLICA if row is not None and row[0] else PRIMARY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A database to read from for a while, and what it must have reached: a position, and a place in the primary's log."""
+
+    alias: str = PRIMARY
+    position: int = 0
+    written: str = ""
+
+    @property
+    def is_replica(self) -> bool:
+        return self.alias != PRIMARY
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds without a word after which it is taken for dead."""
+        return READ if self.is_replica else None
+
+
+def up_to_date(position: int) -> Place:
+    """A database that has all that the primary has now. A replica may take a moment to get there."""
+    if REPLICA not in connections.settings:
+        return Place()
+    with connections[PRIMARY].cursor() as db:
+        db.execute(WRITTEN_BY_NOW)
+        [written] = db.fetchone()
+    until = time.monotonic() + CATCH_UP
+    while (alias := alias_for(position, written=written)) == PRIMARY and Absence.until < time.monotonic() < until:
+        time.sleep(CATCH_UP / 20)
+    return Place(alias=alias, position=position, written=written)
 
 
 def leave_alone(error: Exception) -> None:

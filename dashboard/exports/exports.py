@@ -1,6 +1,6 @@
 """Changes as CSV, JSON and NDJSON: streamed in constant memory, newest first, the same bytes from both engines.
 
-PostgreSQL renders the values and hands them over by COPY, in ranges of positions up to the head
+PostgreSQL renders the rows and joins some hundred at a time, in ranges of positions up to the head
 at the start: no long transaction, no row of Python. SQLite, for small ledgers, goes page by page.
 """
 
@@ -9,11 +9,16 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from django.db import connection
+import psycopg
+from django.db import DatabaseError, connection
+from django.db.models.expressions import RawSQL
 
-from dashboard.exports.change_json import CHANGE_SQL, REASON, change_json
-from dashboard.exports.copying import Copying
+from dashboard.exports.blocks import BlockReader
+from dashboard.exports.change_csv import HEADER, cells_sql, csv_line
+from dashboard.exports.change_json import CHANGE_SQL, change_text
+from dashboard.replica import Place, leave_alone, up_to_date
 from dashboard.search.filter_kinds import PositionFilter
 from dashboard.search.filters import ChangeFilter
 from quarantine.models import Change, ChangeQuerySet
@@ -21,33 +26,22 @@ from quarantine.models import Change, ChangeQuerySet
 CSV, JSON, NDJSON = "csv", "json", "ndjson"
 CONTENT_TYPES = {CSV: "text/csv; charset=utf-8", JSON: "application/json", NDJSON: "application/x-ndjson"}
 SPANS = (5_000, 50_000)  # positions a statement covers, at least and at most
+STEP = 1_000  # positions whose rows are joined
 PAGE = 500  # rows at once where Python renders them
-BLOCK = 256 * 1024  # bytes handed on at once: each hand-over costs half a millisecond
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+BLOCK = 1024 * 1024  # bytes handed on at once, at most: each hand-over costs as much as making a hundred rows
+HELD = [
+    "stream_id", "origin", "media_id", "quarantined", "deleted", "seen_at", "not_before", "changed_by", "source", "cause",
+    "action_id", "media_type", "media_length", "upload_name", "uploader", "sha256",
+]  # fmt: skip
 
-# Each column of the export: its name, the ledger's column it comes from, whether strangers can write it.
-COLUMNS = (
-    ("stream_id", "stream_id", False),
-    ("origin", "origin", True),
-    ("media_id", "media_id", True),
-    ("quarantined", "quarantined", False),
-    ("deleted", "deleted", False),
-    ("seen_at", "seen_at", False),
-    ("not_before", "not_before", False),
-    ("changed_by", "changed_by", True),
-    ("source", "source", False),
-    ("cause", "cause", False),
-    ("reason", "", True),
-    ("action", "action_id", False),
-    ("media_type", "media_type", True),
-    ("media_length", "media_length", False),
-    ("upload_name", "upload_name", True),
-    ("uploader", "uploader", True),
-    ("sha256", "sha256", False),
-)
-HELD = [column for _, column, _ in COLUMNS if column]
-NAMES = [name for name, _, _ in COLUMNS] + ["mxc"]
-HEADER = (",".join(NAMES) + "\n").encode()
+# A block per step. COPY would send row by row, which costs more than to join them; with CSV's quotes it is the other way.
+JOINED = f"""
+    SELECT block.rows, block.last, block.text
+    FROM (SELECT generate_series(<high>::bigint, <low> + 1, -<step>) AS high) step CROSS JOIN LATERAL (
+        SELECT count(*) AS rows, min(c.stream_id) AS last, string_agg({CHANGE_SQL}, %s) AS text
+        FROM (SELECT c.* FROM <source>) c
+    ) block WHERE block.rows > 0
+"""  # noqa: S608 - our own names; values are parameters
 
 
 class ExportFilter(ChangeFilter):
@@ -76,114 +70,131 @@ class Export:
         """CSV for programs: without the apostrophe that keeps a spreadsheet from calculating."""
         return bool(self.filters.value("raw"))
 
+    @property
+    def separator(self) -> str:
+        """Between two rows."""
+        return ",\n" if self.form == JSON else "\n"
+
     def chunks(self) -> Generator[bytes]:
-        """The whole file, in pieces of about BLOCK bytes."""
+        """The whole file, in pieces of BLOCK bytes at most."""
+        for text in self.texts():
+            yield from (text[start : start + BLOCK] for start in range(0, len(text), BLOCK))
+
+    def texts(self) -> Iterator[bytes]:
+        if self.form == JSON:
+            yield from self.json_array()
+            return
         if self.form == CSV:
             yield HEADER
-            yield from self.body()
-        elif self.form == NDJSON:
-            yield from self.body()
-        else:
-            yield from self.json_array()
+        for text in self.body():
+            yield text if self.form == CSV else text + b"\n"
 
     def json_array(self) -> Iterator[bytes]:
         yield b'{"changes":['
-        separator = b"\n"
-        for block in self.body():
-            # A row ends in a line break, and JSON has none inside.
-            yield separator + block.rstrip(b"\n").replace(b"\n", b",\n")
-            separator = b",\n"
+        before = b"\n"
+        for text in self.body():
+            yield before + text
+            before = b",\n"
         more = self.limit is not None and self.rows >= self.limit and self.remains()
         next_cursor = json.dumps(self.last if more else None)
         yield f'\n],"next_cursor":{next_cursor}}}\n'.encode()
 
     def remains(self) -> bool:
         """Whether there is anything older than the last row."""
-        return self.last is not None and self.matching().filter(stream_id__lt=self.last).exists()
+        return self.last is not None and self.matching.filter(stream_id__lt=self.last).exists()
 
+    @cached_property
     def matching(self) -> ChangeQuerySet:
         return self.filters.qs.filter(stream_id__lte=self.head)
 
+    @property
+    def below(self) -> int:
+        """What is left is below this position."""
+        if self.last is not None:
+            return self.last
+        return min(self.head + 1, self.filters.value("cursor") or self.head + 1)
+
+    @property
+    def left(self) -> int | None:
+        """How many rows, at most."""
+        return None if self.limit is None else self.limit - self.rows
+
     def body(self) -> Iterator[bytes]:
-        """Blocks of whole rows."""
-        return self.copied() if connection.vendor == "postgresql" else self.rendered()
+        """Some rows at a time, newest first, with separators between them."""
+        return self.joined() if connection.vendor == "postgresql" else self.rendered()
 
     # --- PostgreSQL -----------------------------------------------------------------------
 
-    def copied(self) -> Iterator[bytes]:
-        """Two ranges at a time, each over a connection of its own: one is made while the other is read."""
-        high = min(self.head, (self.filters.value("cursor") or self.head + 1) - 1)
-        span, idle, begun = SPANS[0], list[Copying](), deque[Copying]()
+    def joined(self) -> Iterator[bytes]:
+        """From a replica that is as far as the primary; should it fail, the primary goes on from there."""
+        place = up_to_date(self.head)
+        if place.is_replica:
+            try:
+                yield from self.ranges(place)
+                return
+            except (psycopg.Error, DatabaseError) as error:
+                leave_alone(error)
+        yield from self.ranges(Place())
+
+    def ranges(self, place: Place) -> Iterator[bytes]:
+        """Two at a time, each over a connection of its own: one is made while the other is read."""
+        high, span, idle, begun = self.below - 1, SPANS[0], list[BlockReader](), deque[BlockReader]()
         with ExitStack() as stack:
-            while begun or (high > 0 and not self.enough()):
+            while begun or (high > 0 and self.left != 0):
                 # With a limit, what is left of it is known only when the range before was read.
                 while high > 0 and len(begun) < (2 if self.limit is None else 1):
-                    copying = idle.pop() if idle else stack.enter_context(closing(Copying()))
+                    reader = idle.pop() if idle else stack.enter_context(closing(BlockReader(place)))
                     low = max(0, high - span)
-                    copying.begin(*self.range_sql(low=low, high=high))
-                    begun.append(copying)
+                    reader.begin(*self.range_sql(low=low, high=high))
+                    begun.append(reader)
                     high = low
-                copying = begun.popleft()
-                for block in copying.blocks(BLOCK):
-                    yield self.whole(block)
-                self.rows += copying.rows
-                span = next_span(span, rows=copying.rows)
-                idle.append(copying)
-
-    def enough(self) -> bool:
-        return self.limit is not None and self.rows >= self.limit
+                reader, before = begun.popleft(), self.rows
+                for block in reader.blocks():
+                    self.rows, self.last = self.rows + block.rows, block.last
+                    yield block.text
+                span = next_span(span, rows=self.rows - before)
+                idle.append(reader)
 
     def range_sql(self, *, low: int, high: int) -> tuple[str, Sequence[object]]:
-        """COPY of positions above `low` (exclusive) to `high` (inclusive)."""
-        changes = self.matching().filter(stream_id__gt=low, stream_id__lte=high).order_by("-stream_id")
-        if self.limit is not None:
-            changes = changes[: self.limit - self.rows]
-        sql, params = changes.values_list(*HELD).query.sql_with_params()
-        return self.statement(sql), params
+        """Of positions above `low` (exclusive) to `high` (inclusive)."""
+        step = STEP if self.limit is None else high - low
+        statement, params = self.statement
+        numbers = {"low": low, "high": high, "step": step, "left": high - low if self.left is None else self.left}
+        for name, number in numbers.items():
+            statement = statement.replace(f"<{name}>", str(number))
+        return statement, params
 
-    def whole(self, block: bytes) -> bytes:
-        """Note the last position of a block of rows."""
-        if self.form != CSV:
-            last = block.rstrip(b"\n").rpartition(b"\n")[2]
-            self.last = int(last[len(b'{"stream_id":') :].split(b",", 1)[0])
-        return block
-
-    def statement(self, inner: str) -> str:
+    @cached_property
+    def statement(self) -> tuple[str, Sequence[object]]:
+        """With names for the numbers of a range: to make it anew for each costs as much as to read the range."""
+        changes = self.within("<low>", "<high>", self.matching)
+        if self.form != CSV:  # the range bounds the rows once more, for the planner: of steps it knows no size
+            changes = self.within("step.high - <step>", "step.high", changes)
+        inner, params = changes.order_by("-stream_id").values_list(*HELD).query.sql_with_params()
         held = ", ".join(f'"{name}"' for name in HELD)
-        source = f"({inner}) AS c ({held}) ORDER BY c.stream_id DESC"
+        source = f"({inner} LIMIT <left>) AS c ({held}) ORDER BY c.stream_id DESC"
         if self.form == CSV:
-            columns = ", ".join([*(self.csv_sql(name, text=text) for name, _, text in COLUMNS), MXC_SQL])
-            source = f"(SELECT c.*, {REASON_SQL} AS reason FROM {source}) AS c ORDER BY c.stream_id DESC"  # noqa: S608 - our own names; values are parameters
-            return f"COPY (SELECT {columns} FROM {source}) TO STDOUT (FORMAT csv)"  # noqa: S608 - the same
-        # JSON holds no raw control characters: with these as quote and delimiter COPY changes nothing in it.
-        return f"COPY (SELECT {CHANGE_SQL} FROM {source}) TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')"  # noqa: S608 - the same
+            return f"COPY (SELECT {cells_sql(raw=self.raw)} FROM {source}) TO STDOUT (FORMAT csv)", params  # noqa: S608 - our own names; values are parameters
+        return JOINED.replace("<source>", source), [self.separator, *params]
 
-    def csv_sql(self, name: str, *, text: bool) -> str:
-        value = CSV_SQL.get(name, f'c."{name}"')
-        if text and not self.raw:
-            begins = f"strpos(E'=+-@\\t\\r', left({value}, 1)) > 0"
-            value = f"CASE WHEN {value} <> '' AND {begins} THEN '''' || {value} ELSE {value} END"
-        return f"nullif({value}, '')" if text else value
+    @staticmethod
+    def within(above: str, upto: str, changes: ChangeQuerySet) -> ChangeQuerySet:
+        """Positions above one (exclusive) up to another (inclusive), in SQL of our own."""
+        return changes.filter(stream_id__gt=RawSQL(above, []), stream_id__lte=RawSQL(upto, []))  # noqa: S611 - no stranger's
 
     # --- SQLite ---------------------------------------------------------------------------
 
     def rendered(self) -> Iterator[bytes]:
-        below = self.filters.value("cursor")
         while True:
-            size = PAGE if self.limit is None else min(PAGE, self.limit - self.rows)
-            page = list(self.matching().older_than(below).select_related("action")[:size]) if size else []
+            size = PAGE if self.left is None else min(PAGE, self.left)
+            page = list(self.matching.older_than(self.below).select_related("action")[:size]) if size else []
             if not page:
                 return
-            self.rows += len(page)
-            self.last = below = page[-1].stream_id
-            yield "".join(map(self.line, page)).encode()
+            self.rows, self.last = self.rows + len(page), page[-1].stream_id
+            yield self.separator.join(map(self.line, page)).encode()
 
     def line(self, change: Change) -> str:
-        row = change_json(change)
-        if self.form != CSV:
-            return json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
-        texts = {name for name, _, text in COLUMNS if text}
-        return ",".join(csv_cell(row[name], safe=name in texts and not self.raw) for name in NAMES) + "\n"
+        return csv_line(change, raw=self.raw) if self.form == CSV else change_text(change)
 
 
 def next_span(span: int, *, rows: int) -> int:
@@ -192,24 +203,3 @@ def next_span(span: int, *, rows: int) -> int:
     if rows < shortest // 4:
         return min(span * 2, longest)
     return max(span // 2, shortest) if rows > shortest else span
-
-
-MXC_SQL = "'mxc://' || c.origin || '/' || c.media_id"
-TIME_SQL = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
-REASON_SQL = f"CASE WHEN c.action_id IS NOT NULL THEN {REASON} END"
-CSV_SQL = {
-    "quarantined": "c.quarantined::text",
-    "deleted": "c.deleted::text",
-    "seen_at": TIME_SQL.format("c.seen_at"),
-    "not_before": TIME_SQL.format("c.not_before"),
-    "action": "c.action_id",
-    "sha256": "encode(c.sha256, 'hex')",
-}
-
-
-def csv_cell(value: object, *, safe: bool) -> str:
-    """A cell as RFC 4180 wants it; `safe`: a spreadsheet shows it instead of calculating it."""
-    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    if safe and text.startswith(FORMULA):
-        text = "'" + text
-    return '"' + text.replace('"', '""') + '"' if any(char in text for char in ',"\r\n') else text

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from django.db.models import Model, QuerySet
 
-from dashboard.exports.exports import CSV, JSON, csv_cell
+from dashboard.exports.change_csv import csv_cell
+from dashboard.exports.exports import CSV, JSON
 
 PAGE = 500  # records at once
 

@@ -16,11 +16,11 @@ def rows_sql(*, position: str, limit: str, deleted: str) -> str:
     """The last position of a page, and its rows; null where nothing stands above the position.
 
     The inner LIMIT is for the planner: not knowing the outer one it would take each page for a tenth of the ledger,
-    and plan anew whenever it is asked.
+    and plan anew whenever it is asked. Rows are joined as they come: to have them sorted once more took a fifth of the time.
     """
     return f"""
         SELECT max(c.stream_id) AS last,
-            string_agg({CHANGE_SQL}, ',' ORDER BY c.stream_id) FILTER (WHERE NOT c.deleted OR {deleted}) AS rows
+            string_agg({CHANGE_SQL}, ',') FILTER (WHERE NOT c.deleted OR {deleted}) AS rows
         FROM (
             SELECT * FROM (
                 SELECT * FROM {Change._meta.db_table} WHERE stream_id > {position} ORDER BY stream_id LIMIT {MOST}

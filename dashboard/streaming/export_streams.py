@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 4
 RETRY_AFTER = 10  # seconds
 ADMISSION_EVERY = 2.0  # seconds
-WRITE_TIMEOUT = 30.0  # seconds a reader may take for one block
+WRITE_TIMEOUT = 30.0  # seconds a reader may take for one piece
+PIECE = 256 * 1024  # bytes
 
 
 class Streams:
@@ -65,8 +66,9 @@ class Streams:
         check_at = time.monotonic() + ADMISSION_EVERY
         try:
             while not gone.done() and (chunk := await self.workers.run(next, chunks, b"")):
-                async with asyncio.timeout(WRITE_TIMEOUT):
-                    await send_body(send, chunk, more=True)
+                for begin_at in range(0, len(chunk), PIECE):
+                    async with asyncio.timeout(WRITE_TIMEOUT):
+                        await send_body(send, chunk[begin_at : begin_at + PIECE], more=True)
                 if time.monotonic() > check_at:
                     check_at = time.monotonic() + ADMISSION_EVERY
                     if not await self.workers.run(may_go_on):

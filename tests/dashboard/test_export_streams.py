@@ -43,7 +43,9 @@ def begin(server, cookie, path="/changes.ndjson"):
 def copying():
     """How many sessions of the database are exporting."""
     with connection.cursor() as db:
-        db.execute("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%%' AND datname = current_database()")
+        db.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%AS high) step%%' AND pid <> pg_backend_pid() AND datname = current_database()"
+        )
         return db.fetchone()[0]
 
 

@@ -10,7 +10,9 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.http import QueryDict
 
-from dashboard.exports.exports import NAMES, Export, ExportFilter, exports
+from dashboard.exports import exports
+from dashboard.exports.change_csv import NAMES
+from dashboard.exports.exports import Export, ExportFilter
 from quarantine import ledger
 from quarantine.models import Cause, Change, Source, State
 from tests.factories import make_action, make_change, make_changes, make_ledger, make_staff
