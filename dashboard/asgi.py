@@ -17,6 +17,7 @@ from typing import Any, cast
 from django.conf import settings
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+import dashboard.wsgi  # noqa: F401 - first: a worker begins here, and this sets Django up for the rest
 from dashboard.exports.exports import CONTENT_TYPES
 from dashboard.serving.bridge import bridge
 from dashboard.serving.metrics import measured
