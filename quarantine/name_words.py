@@ -36,7 +36,13 @@ def build(connection: Any) -> bool:
         return False
     drop(connection)  # what was left by one that was broken off
     with connection.cursor() as db:
-        db.execute(CREATE)
+        # It waits for old transactions as long as they take, and holds nobody up meanwhile.
+        db.execute("SELECT current_setting('lock_timeout'), set_config('lock_timeout', '0', false)")
+        [before, _] = db.fetchone()
+        try:
+            db.execute(CREATE)
+        finally:
+            db.execute("SELECT set_config('lock_timeout', %s, false)", [before])
     return True
 
 

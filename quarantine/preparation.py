@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.core.management import call_command
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from quarantine.fold import LedgerError
 from quarantine.homeserver.router import ALIAS
 from quarantine.ledger import check, current
+from quarantine.migrating import migrate
 from quarantine.models import Ledger
 
 PREPARE = "Run: manage.py prepare"
@@ -52,9 +52,12 @@ def lacks_migrations(alias: str) -> bool:
 
 
 def migrate_all() -> Iterator[tuple[str, bool]]:
-    """Migrate each database of ours; yields its alias, once it is done, and whether there was anything to do."""
+    """Migrate each database of ours; yields its alias, once it is done, and whether there was anything to do.
+
+    Raises TablesHeldError.
+    """
     for alias in migrated_aliases():
         due = lacks_migrations(alias)
         if due:
-            call_command("migrate", database=alias, interactive=False, verbosity=0)
+            migrate(alias)
         yield alias, due

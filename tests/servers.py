@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.environment import ROOT
@@ -56,12 +57,12 @@ class Server:
 
 
 @contextmanager
-def running_server(env: Mapping[str, str], *options: str) -> Iterator[Server]:
-    """Started and listening; stopped at the end, if it still runs."""
+def running_server(env: Mapping[str, str], *options: str, tree: Path = ROOT) -> Iterator[Server]:
+    """Started and listening; stopped at the end, if it still runs. `tree`: of another version."""
     command = [sys.executable, "manage.py", "serve", "--port", "0", *options]
     with subprocess.Popen(
         command,
-        cwd=ROOT,
+        cwd=tree,
         env=env,
         text=True,
         stdout=subprocess.PIPE,

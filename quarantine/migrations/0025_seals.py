@@ -2,6 +2,8 @@
 
 from django.db import migrations, models
 
+from quarantine.migrating import hold_the_gate
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -9,6 +11,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunPython(hold_the_gate, migrations.RunPython.noop),
         migrations.CreateModel(
             name="Chain",
             fields=[

@@ -20,14 +20,15 @@ from tests.bench.workshop import Workshop, workshop
 
 NAMES: tuple[str, ...] = (
     "timeline",
+    "insights",
     "backfill",
     "appends",
     "changes_api",
     "exports",
     "live",
-    "insights",
     "startup",
     "verify",
+    "upgrade",
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
 SMALL = 20_000

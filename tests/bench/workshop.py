@@ -38,10 +38,10 @@ class Workshop:
     folder: Path
     environs: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def ledger(self, name: str, **more: str) -> dict[str, str]:
-        """The environment of a new, prepared, empty ledger; with `more` in it, where it is attached say."""
+    def environ(self, name: str, **more: str) -> dict[str, str]:
+        """The environment of a new, empty database; with `more` in it, where it is attached say."""
         database = self.owned.cluster.create_database(name)
-        environ = {
+        return {
             **os.environ,
             "SECRET_KEY": "bench-" + "0123456789" * 5,
             "HTTPS": "off",
@@ -50,6 +50,10 @@ class Workshop:
             "DJANGO_SETTINGS_MODULE": "dashboard.settings",
             **more,
         }
+
+    def ledger(self, name: str, **more: str) -> dict[str, str]:
+        """The same of a ledger that is prepared."""
+        environ = self.environ(name, **more)
         manage(environ, "prepare")
         return environ
 

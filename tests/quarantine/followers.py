@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.environment import ROOT
 
@@ -40,11 +41,11 @@ class FollowerProcess:
 
 
 @contextmanager
-def follower(env: Mapping[str, str], *options: str) -> Iterator[FollowerProcess]:
-    """Started; killed at the end, if it still runs."""
+def follower(env: Mapping[str, str], *options: str, tree: Path = ROOT) -> Iterator[FollowerProcess]:
+    """Started; killed at the end, if it still runs. `tree`: of another version."""
     command = [sys.executable, "manage.py", "follow", *options]
     with subprocess.Popen(
-        command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, cwd=tree, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         started = FollowerProcess(process)
         keeper = threading.Thread(target=keep, args=(process.stderr, started.log))
