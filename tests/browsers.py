@@ -25,8 +25,8 @@ ARGUMENTS = [
 
 
 @contextmanager
-def running_chromium() -> Iterator[Browser]:
-    """An installed one, else Playwright's own; without either the test is skipped.
+def running_chromium(*more: str) -> Iterator[Browser]:
+    """An installed one, else Playwright's own, with `more` arguments; without either the test is skipped.
 
     Playwright keeps an event loop running in this thread, so Django has to be told that the ORM
     may be used all the same, and `asyncio.run` can't be used until the browser is closed.
@@ -35,7 +35,7 @@ def running_chromium() -> Iterator[Browser]:
     executable = next(filter(None, map(shutil.which, NAMES)), None)
     with mock.patch.dict(os.environ, {ASYNC_UNSAFE: "true"}), sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+            browser = playwright.chromium.launch(executable_path=executable, args=[*ARGUMENTS, *more])
         except Error as error:
             if executable:
                 raise

@@ -60,13 +60,16 @@ class Terminal:
         return bool(some)
 
 
-@contextmanager
 def at_terminal(*arguments: object, env: Mapping[str, str], stdin: int | None = None):
     """`manage.py` with these arguments; killed at the end, if it still runs. `stdin`: a file instead of the keyboard."""
+    return program_at_terminal(sys.executable, "manage.py", *map(str, arguments), env=env, stdin=stdin)
+
+
+@contextmanager
+def program_at_terminal(*command: str, env: Mapping[str, str], stdin: int | None = None):
     ours, theirs = pty.openpty()
-    command = [sys.executable, "manage.py", *map(str, arguments)]
     if stdin is None:
-        command = [sys.executable, "-c", IN_CONTROL, *command]
+        command = (sys.executable, "-c", IN_CONTROL, *command)
     process = subprocess.Popen(
         command, cwd=ROOT, env=env, stdin=theirs if stdin is None else stdin, stdout=theirs, stderr=theirs
     )
