@@ -1,8 +1,8 @@
 """Live readers that are thrown out and come back; a process of its own. Says "ready", then one JSON object.
 
-python -m tests.bench.soak_client COOKIE READERS PORT...
+python -m tests.bench.soak_client COOKIE READERS POSITION PORT...
 
-A line on its input names the head: it ends when every reader has seen that, or after a minute and a half. Each goes on
+A line on its input names the head: it ends when every reader has seen that, or after a minute and a half. Each begins after POSITION and goes on
 from the last event it had, at the next server; told that it is too far behind, it reads what it missed as an export.
 """
 
@@ -19,9 +19,9 @@ OPENING = 20  # at once
 
 
 class Crowd:
-    def __init__(self, cookie: str, readers: str, *ports: str) -> None:
+    def __init__(self, cookie: str, readers: str, position: str, *ports: str) -> None:
         self.cookie, self.ports = cookie, [int(port) for port in ports]
-        self.seen = [0] * int(readers)
+        self.seen = [int(position)] * int(readers)
         self.thrown_out = self.wrong = 0
         self.opening = asyncio.Semaphore(OPENING)
         self.inside = asyncio.Semaphore(0)
