@@ -19,7 +19,7 @@ TEXTS = {"origin", "media_id", "changed_by", "reason", "media_type", "upload_nam
 def csv_line(change: Change, *, raw: bool) -> str:
     """`raw`: for programs, without the apostrophe that keeps a spreadsheet from calculating."""
     row = change_json(change)
-    return ",".join(csv_cell(row[name], safe=name in TEXTS and not raw) for name in NAMES)
+    return ",".join(csv_cell(row[name], safe=name in TEXTS and not raw) for name in NAMES) + "\n"
 
 
 def csv_cell(value: object, *, safe: bool) -> str:

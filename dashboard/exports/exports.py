@@ -72,8 +72,8 @@ class Export:
 
     @property
     def separator(self) -> str:
-        """Between two rows."""
-        return ",\n" if self.form == JSON else "\n"
+        """Between two rows. Lines of CSV bring their end along."""
+        return {JSON: ",\n", NDJSON: "\n", CSV: ""}[self.form]
 
     def chunks(self) -> Generator[bytes]:
         """The whole file, in pieces of BLOCK bytes at most."""

@@ -34,7 +34,7 @@ COPIES = {
 }
 OLDEST = """
     SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0) FROM pg_stat_activity
-    WHERE query LIKE 'COPY%%' AND state <> 'idle' AND pid <> pg_backend_pid()
+    WHERE (query LIKE 'COPY%%' OR query LIKE '%%AS high) step%%') AND state <> 'idle' AND pid <> pg_backend_pid()
 """
 # As an append does it: the ledger's own row, and a new change at the end.
 WRITE = """

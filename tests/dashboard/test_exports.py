@@ -148,6 +148,7 @@ def test_filters_limit_and_cursor_are_the_timelines(monkeypatch):
         make_change(state=State.RELEASED if number % 2 else State.QUARANTINED)
 
     assert positions("") == list(range(10, 0, -1))
+    assert [row["stream_id"] for row in csv.DictReader(io.StringIO(text("csv")))] == [str(n) for n in range(10, 0, -1)]
     assert positions("state=released") == [10, 8, 6, 4, 2]
     assert positions("state=released&limit=2") == [10, 8]
     assert positions("cursor=6&limit=4") == [5, 4, 3, 2]
