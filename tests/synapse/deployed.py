@@ -144,17 +144,8 @@ class Machine:
 
 def repository(folder: Path) -> Path:
     """What stands for "from where you have it": all files of this checkout as they are now, as a repository of their own."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+    made = shutil.ignore_patterns(".git", ".uv", ".venv", "var", "__pycache__", ".*_cache", ".hypothesis")
+    shutil.copytree(ROOT, folder, ignore=made, dirs_exist_ok=True)  # also where the checkout has no history
     git(folder, "init", "--quiet", "--initial-branch=main")
     commit(folder, "Before")
     return folder
