@@ -45,15 +45,16 @@ def main() -> None:
     if asked.size < 1_000:
         parser.error("--size must be 1000 or more, or nothing can be told from it.")
     with workshop() as place:
-        sections = {name: measured(name, place, asked.size) for name in asked.names or NAMES}
-    if asked.save:
-        save(sections)
+        for name in asked.names or NAMES:
+            section = measured(name, place, asked.size)
+            if asked.save:  # each as soon as it is there: all of them take an hour
+                save(name, section)
 
 
-def save(sections: dict[str, str]) -> None:
-    """Into RESULTS.md, in place of those of the same names; each says when and how it was measured."""
+def save(name: str, section: str) -> None:
+    """Into RESULTS.md, in place of the one of the same name; each says when and how it was measured."""
     kept = RESULTS.read_text().split("\n## ")[1:] if RESULTS.exists() else []
-    known = {section.partition("\n")[0]: f"## {section.rstrip()}\n" for section in kept} | sections
+    known = {known.partition("\n")[0]: f"## {known.rstrip()}\n" for known in kept} | {name: section}
     RESULTS.write_text("\n".join(["# Benchmarks\n", facts(), *(known[name] for name in NAMES if name in known)]))
 
 

@@ -14,6 +14,7 @@ import sys
 import uvloop
 
 EVENT = re.compile(rb"id: (\d+)\nevent: (\w+)")
+POSITION = re.compile(rb'^\{"stream_id":(\d+)', re.MULTILINE)
 PATIENCE, QUIET = 90, 60  # seconds: in the end; without a byte
 OPENING = 20  # at once
 
@@ -74,10 +75,10 @@ class Crowd:
         """What it was too far behind for, as a page would be read again: the positions of an export."""
         reader, writer = await self.open(self.ports[0], f"/changes.ndjson?cursor={position + 1}")
         try:
-            body = (await asyncio.wait_for(reader.read(), QUIET)).decode()
+            body = whole(await asyncio.wait_for(reader.read(), QUIET))
         finally:
             writer.close()
-        found = {int(number) for number in re.findall(r'\{"stream_id":(\d+)', body)}
+        found = {int(number) for number in POSITION.findall(body)}
         self.wrong += not found >= set(range(self.seen[me] + 1, position + 1))
         self.seen[me] = position
 
@@ -94,6 +95,20 @@ class Crowd:
         except TimeoutError:
             pass
         print(json.dumps({"seen": self.seen, "thrown_out": self.thrown_out, "wrong": self.wrong}), flush=True)
+
+
+def whole(body: bytes) -> bytes:
+    """What came in chunks. Raises ConnectionError where it broke off before its end, which its reader is to notice."""
+    parts, place = [], 0
+    while True:
+        line, found, _ = body[place : place + 20].partition(b"\r\n")
+        if not found:
+            raise ConnectionError("broken off")
+        size, start = int(line, 16), place + len(line) + 2
+        if not size:
+            return b"".join(parts)
+        parts.append(body[start : start + size])
+        place = start + size + 2
 
 
 async def main() -> None:
