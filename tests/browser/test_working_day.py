@@ -118,7 +118,7 @@ def keep_and_leave(page, server):
     expect(page.locator(".views-name")).to_have_text("What I did")
     page.get_by_text("Export", exact=True).click()
     assert len(downloaded(page, "CSV")) == 1 + 20
-    page.get_by_role("link", name="Insights").click()
+    page.get_by_role("navigation").get_by_role("link", name="Insights").click()
     expect(page.locator(".tiles")).to_contain_text("21")  # ten twice, and the news
     page.get_by_role("button", name="Dark").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
