@@ -22,7 +22,7 @@ class SavedViewError(Exception):
 
 def visible_to(staff: Staff) -> QuerySet[SavedView]:
     """Their own and everybody's, by name."""
-    return SavedView.objects.filter(Q(staff=staff) | Q(shared=True)).select_related("staff")
+    return SavedView.objects.filter(Q(staff=staff) | Q(shared=True))
 
 
 def save_view(*, staff: Staff, name: str, query: str, shared: bool) -> SavedView:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 
+from dashboard.serving.memory import Memory
 from dashboard.wording.text import whole
-from quarantine.counting.summaries import Standing, last_hours
+from quarantine.counting.summaries import Standing, hourly, last_hours
 
 WIDTH, HEIGHT, GAP = 104, 18, 1
 
@@ -20,9 +22,19 @@ class Spark:
     words: str
 
 
+SPARKS = Memory[Spark | None](size=10)
+
+
 def spark(stands: Standing) -> Spark | None:
-    """None where none of these hours had any."""
-    numbers = stands.hourly
+    """None where none of these hours had any. The same until the ledger holds more, or the hour is over."""
+    hour = stands.now.replace(minute=0, second=0, microsecond=0)
+    return SPARKS.recall(
+        (stands.edition, hour, get_language()), partial(drawn, stands), worth_keeping=lambda _: bool(stands.edition)
+    )
+
+
+def drawn(stands: Standing) -> Spark | None:
+    numbers = hourly(stands.now, head=stands.head)
     if not any(numbers):
         return None
     most = max(numbers)

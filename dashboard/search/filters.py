@@ -16,6 +16,7 @@ import django_filters
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import Q
+from django.http import QueryDict
 from django.utils.translation import gettext, gettext_lazy
 
 from dashboard.search import searches
@@ -220,7 +221,7 @@ class ChangeFilter(django_filters.FilterSet):
     @property
     def given_query(self) -> str:
         """The query string as it was written, mistakes and all, but for blanks."""
-        return urlencode([(name, text) for name, texts in self.data.lists() for text in texts if text.strip()])
+        return given_query(self.data)
 
     @property
     def chips(self) -> Iterator[Chip]:
@@ -245,6 +246,10 @@ class ChangeFilter(django_filters.FilterSet):
     def without(self, name: str, gone: Any) -> str:
         rest = () if name in MOMENTS else tuple(term for term in self.active[name] if term not in gone)
         return query_string(self.active | {name: rest}, {})
+
+
+def given_query(data: QueryDict) -> str:
+    return urlencode([(name, text) for name, texts in data.lists() for text in texts if text.strip()])
 
 
 def query_string(active: dict[str, Any], paging: dict[str, Any]) -> str:

@@ -41,9 +41,9 @@ class Shelf:
         return [kept for kept in self.views if not kept.mine]
 
 
-def shelf(staff: Staff, *, query: str) -> Shelf:
+def shelf(staff: Staff, *, query: str, with_owners: bool = False) -> Shelf:
     """`query` is the canonical one of what is shown; empty when it is everything."""
-    views = visible_to(staff)
+    views = visible_to(staff).select_related("staff") if with_owners else visible_to(staff)
     return Shelf(
         [Kept(view, view.staff_id == staff.pk, view.query == query != "", may_change(view, staff)) for view in views]
     )

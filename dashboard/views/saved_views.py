@@ -67,7 +67,7 @@ def view_of(request: StaffRequest, number: int) -> SavedView:
 def listing(request: StaffRequest, *, query: str, name: str = "", problem: str = "") -> HttpResponse:
     filters = ChangeFilter(QueryDict(query), queryset=Change.objects.all())
     context = {
-        "shelf": shelf(request.user, query=""),
+        "shelf": shelf(request.user, query="", with_owners=True),
         "filters": filters,
         "query": query,
         "name": name,

@@ -8,10 +8,11 @@ from http import HTTPStatus
 from itertools import groupby
 from typing import cast
 
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.template.loader import get_template
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, gettext_lazy
 from django.views.decorators.http import require_safe
@@ -21,7 +22,7 @@ from dashboard.plots.spark import spark
 from dashboard.replica import may_read_replica
 from dashboard.rows import badge, row_context, row_html
 from dashboard.search.counts import Wider, without_narrowest
-from dashboard.search.filters import ChangeFilter
+from dashboard.search.filters import ChangeFilter, given_query
 from dashboard.search.folds import FoldedPage, Line, folded_page
 from dashboard.search.pages import BUDGET, ChangePage
 from dashboard.search.shelf import shelf
@@ -38,7 +39,7 @@ SWAPS = {"results": "results-update", "summary": "summary"}
 class Day:
     date: date
     name: str  # "Today", "Yesterday", or nothing
-    rows: list[SafeString]
+    rows: SafeString
 
 
 KINDS = {
@@ -49,7 +50,16 @@ KINDS = {
     "sweep": gettext_lazy("to media of one uploader, by one person"),
 }
 
-type Shown = tuple[FoldedPage, list[Day]]
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One query string's page of one state of the ledger. The filters were read to make it, so they need not be again."""
+
+    filters: ChangeFilter
+    folded: FoldedPage
+    days: list[Day]
+
+
 SHOWN = Memory[Shown](size=50)
 MENUS = Memory[Toolbar](size=50)  # half of what a page whose rows are known costs
 
@@ -59,21 +69,21 @@ MENUS = Memory[Toolbar](size=50)  # half of what a page whose rows are known cos
 def timeline(request: StaffRequest) -> HttpResponse:
     now = timezone.now()
     stands = standing(now)
-    filters = ChangeFilter(request.GET, queryset=Change.objects.all())
-    folded, days = SHOWN.recall(
-        (stands.edition, filters.given_query, now.date(), get_language()),
-        partial(read_page, filters, stands, today=now.date()),
+    shown = SHOWN.recall(
+        (stands.edition, given_query(request.GET), now.date(), get_language()),
+        partial(read_page, request.GET, stands, today=now.date()),
         worth_keeping=partial(is_of, stands),
     )
+    filters, folded = shown.filters, shown.folded
     context = {
+        "spark": spark(stands),
         "shelf": shelf(request.user, query=filters.canonical_query()),
         "wider": wider(filters, folded.page, head=stands.head),
         "standing": stands,
-        "spark": spark(stands),
         "filters": filters,
         "page": folded.page,
         "folded": folded,
-        "days": days,
+        "days": shown.days,
         "toolbar": menus_of(filters, username=request.user.get_username(), now=now),
         "live": True,
         "may_act": request.user.may(Capability.ACT),
@@ -110,22 +120,22 @@ def is_empty(filters: ChangeFilter, page: ChangePage) -> bool:
     return filters.narrows and not page.changes and page.newest and not page.searched_back_to
 
 
-def read_page(filters: ChangeFilter, stands: Standing, *, today: date) -> Shown:
+def read_page(query: QueryDict, stands: Standing, *, today: date) -> Shown:
+    filters = ChangeFilter(query, queryset=Change.objects.all())
     folded = folded_page(filters, head=stands.head, left_out=stands.head - stands.changes)
-    return folded, list(by_day(folded, filters, today=today))
+    return Shown(filters, folded, list(by_day(folded, filters, today=today)))
 
 
 def is_of(stands: Standing, shown: Shown) -> bool:
     """Whether it is all there is to say of that state of the ledger: a search may find more the next time."""
-    folded, _ = shown
-    return bool(stands.edition) and folded.page.searched_back_to is None
+    return bool(stands.edition) and shown.folded.page.searched_back_to is None
 
 
 def by_day(folded: FoldedPage, filters: ChangeFilter, *, today: date) -> Iterator[Day]:
     names = {today: gettext("Today"), today - timedelta(days=1): gettext("Yesterday")}
     for day, lines in groupby(folded.lines, key=lambda line: line.change.seen_at.date()):
         rows = [fold_html(line, filters) if line.kind else row_html(line.change) for line in lines]
-        yield Day(day, names.get(day, ""), rows)
+        yield Day(day, names.get(day, ""), format_html_join("", "{}", ((row,) for row in rows)))
 
 
 def fold_html(line: Line, filters: ChangeFilter) -> SafeString:

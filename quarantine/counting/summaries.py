@@ -25,7 +25,6 @@ class Standing:
     local: int = 0
     remote: int = 0
     last_day: int = 0
-    hourly: Sequence[int] = ()  # changes of each of the last 24 hours, up to and with the one that is under way
     read_at: datetime | None = None  # when the homeserver's feed was last read to its end
     review_due: bool = False
 
@@ -47,7 +46,7 @@ def standing(now: datetime) -> Standing:
     ledger = Ledger.objects.first()
     if ledger is None:
         return Standing(now=now)
-    first, *hourly = first_positions([now - DAY, *last_hours(now)])
+    first = Change.objects.first_position_at(now - DAY)
     return Standing(
         now=now,
         head=ledger.head,
@@ -55,11 +54,17 @@ def standing(now: datetime) -> Standing:
         edition=ledger.edition,
         local=ledger.quarantined_local,
         remote=ledger.quarantined_remote,
-        last_day=0 if first is None else max(ledger.head - first + 1, 0) - left_out(first, ledger.head),
-        hourly=numbers_between(hourly, head=ledger.head),
+        last_day=changes_from(first, ledger),
         read_at=ledger.feed_read_at,
         review_due=ledger.review_due,
     )
+
+
+def changes_from(first: int | None, ledger: Ledger) -> int:
+    if first is None:
+        return 0
+    number = max(ledger.head - first + 1, 0)
+    return number - left_out(first, ledger.head) if ledger.left_out else number
 
 
 # --- The changes of each hour -------------------------------------------------------------
@@ -74,6 +79,11 @@ def last_hours(now: datetime) -> list[datetime]:
     """When each of the last 24 hours began, up to and with the one that is under way."""
     start = now.replace(minute=0, second=0, microsecond=0) - DAY + HOUR
     return [start + HOUR * number for number in range(DAY // HOUR)]
+
+
+def hourly(now: datetime, *, head: int) -> list[int]:
+    """How many changes each of the last 24 hours had."""
+    return numbers_between(first_positions(last_hours(now)), head=head)
 
 
 def first_positions(moments: Sequence[datetime]) -> list[int | None]:

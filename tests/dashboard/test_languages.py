@@ -10,8 +10,10 @@ from django.utils import translation
 from django.utils.translation import trans_real
 
 from dashboard.events import read_events
+from dashboard.plots.spark import SPARKS
 from dashboard.rows import row_html
 from dashboard.templatetags.dashboard_tags import copy_title
+from dashboard.templatetags.kept import KEPT
 from dashboard.views import timeline
 from dashboard.wording.script_words import script_words
 from dashboard.wording.times import day_of
@@ -82,6 +84,8 @@ def forget_what_was_rendered():
     caches["rows"].clear()
     timeline.SHOWN.answers.clear()
     timeline.MENUS.answers.clear()
+    SPARKS.answers.clear()
+    KEPT.answers.clear()
     for kept in (script_words, copy_title, day_of):
         kept.cache_clear()
 

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from quarantine import ledger
-from quarantine.counting.summaries import last_hours, standing
+from quarantine.counting.summaries import hourly, last_hours
 from quarantine.ledger import JUMP
 from quarantine.models import Change
 from tests.factories import make_change, make_staff
@@ -57,6 +57,16 @@ def test_nothing_is_drawn_of_nothing(client):
     assert plot(client) is None
 
 
+def test_a_change_is_drawn_at_once(client):
+    make_change(seen_at=this_hour() - HOUR)
+    before = plot(client)
+
+    make_change(seen_at=this_hour())
+
+    assert "; 0 in the hour under way" in before
+    assert "; 1 in the hour under way" in plot(client)
+
+
 def test_positions_that_were_left_out_are_no_changes():
     hours = last_hours(datetime(2026, 3, 2, 12, 30, tzinfo=UTC))
     for ago in (30, 20, 3, 3):
@@ -65,7 +75,7 @@ def test_positions_that_were_left_out_are_no_changes():
     for ago in (3, 0, 0):
         make_change(seen_at=hours[-1] - HOUR * ago + timedelta(minutes=9), stream_id=(head := head + 1))
 
-    numbers = standing(datetime(2026, 3, 2, 12, 30, tzinfo=UTC)).hourly
+    numbers = hourly(datetime(2026, 3, 2, 12, 30, tzinfo=UTC), head=head)
 
     assert {24 - 1 - place: number for place, number in enumerate(numbers) if number} == {20: 1, 3: 3, 0: 2}
     assert Change.objects.latest("pk").pk > JUMP
