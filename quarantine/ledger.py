@@ -158,12 +158,16 @@ def new_generation() -> Ledger:
     return ledger
 
 
+def has_gaps() -> bool:
+    return Ledger.objects.exclude(left_out=0).exists()
+
+
 def left_out(low: int, high: int) -> int:
     """How many positions from `low` to `high` (both inclusive) were never given out: whole jumps alone.
 
     No jump can lie between two probes that are half of one apart.
     """
-    if low > high or not Ledger.objects.exclude(left_out=0).exists():
+    if low > high or not has_gaps():
         return 0
     newest = Change.objects.older_than(high + 1).values_list("stream_id", flat=True).first() or 0
     number, at = max(0, high - max(newest, low - 1)), low

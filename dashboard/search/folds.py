@@ -12,7 +12,10 @@ the others is looked for in at most MOST_SCANNED rows; then the line ends, and a
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import groupby
+
+from django.db import connections
 
 from dashboard.search.filters import PAGE_LIMIT, ChangeFilter
 from dashboard.search.pages import (
@@ -29,14 +32,15 @@ from dashboard.search.pages import (
     search_of,
 )
 from quarantine import ledger
-from quarantine.models import Cause, Change, ChangeQuerySet, Source
+from quarantine.models import Cause, Change, Source
 
 FOLD_FROM = 5  # changes; fewer are shown one by one
 READ_ON = 200  # rows, where the first read did not fill the page
+LOOKED_ON = 20  # where a run that may hold millions has just ended: another one may begin
 MOST_READS = 6
-PROBED = 20  # positions
 SCANNED = 1_000  # rows at once
 MOST_SCANNED = 10_000
+ENDLESS = {"backfill", "history"}
 KEY_COLUMNS = (
     "stream_id", "seen_at", "action_id", "source", "cause", "not_before", "feed_generation", "changed_by", "uploader",
     "quarantined", "deleted", "sha256",
@@ -54,7 +58,7 @@ class Key:
     @property
     def endless(self) -> bool:
         """Whether it may hold millions, and its ends can be probed for."""
-        return self.kind in {"backfill", "history"}
+        return self.kind in ENDLESS
 
 
 def key_of(change: Change) -> Key | None:
@@ -152,7 +156,8 @@ class Walk:
         """At most so many; `stopped_at` where time or reads were up before."""
         lines: list[Line] = []
         rest, number = self.search, max(wanted, 2 * FOLD_FROM)
-        for _ in range(MOST_READS):
+        reads = 0
+        while reads < MOST_READS:
             found = replace(rest, budget=self.left).run(self.read, number)
             full = len(found.rows) == number
             new, rest = self.folded(found.rows, rest, wanted=wanted - len(lines), full=full)
@@ -161,7 +166,9 @@ class Walk:
             lines += new
             if len(lines) >= wanted or found.stopped_at or not full:
                 return Found(lines[:wanted], stopped_at=None if len(lines) >= wanted else found.stopped_at)
-            number = READ_ON
+            at_an_end = bool(new) and new[-1].kind in ENDLESS
+            reads += number != LOOKED_ON or at_an_end  # a look that found none costs little
+            number = LOOKED_ON if at_an_end else READ_ON
         self.out_of_reads = True
         return Found(lines, stopped_at=rest.high if rest.newest_first else rest.low)
 
@@ -200,11 +207,16 @@ class Walk:
         here = group[0].pk
         low, high = max(rest.low, min(far, here)), min(rest.high - 1, max(far, here))
         newest = group[0] if rest.newest_first else group[-1]
-        number = Count(high - low + 1 - ledger.left_out(low, high))
+        number = Count(high - low + 1 - (ledger.left_out(low, high) if self.gaps else 0))
         if self.narrowed:
             found = replace(rest, low=low, high=high + 1, budget=self.left / 2).positions(COUNTED + 1)
             number = Count(min(len(found.rows), COUNTED), more=len(found.rows) > COUNTED or bool(found.stopped_at))
         return Line(newest, low, high, key.kind, number)
+
+    @cached_property
+    def gaps(self) -> bool:
+        """Whether any positions were never given out."""
+        return ledger.has_gaps()
 
     @property
     def left(self) -> float:
@@ -225,33 +237,39 @@ def beyond(rest: Search, line: Line) -> Search:
     return replace(rest, high=line.low) if rest.newest_first else replace(rest, low=line.high + 1)
 
 
+# --- Far ends -----------------------------------------------------------------------------
+
+# Each is one probe. The array and the order by source leave PostgreSQL nothing but the index of both: asked for one
+# source in order of position, it would rather go through the record until it meets one that is common elsewhere.
+SEEN_FROM = "(SELECT stream_id FROM quarantine_change WHERE seen_at >= %s ORDER BY seen_at, stream_id LIMIT 1)"
+NEWEST = "(SELECT stream_id FROM quarantine_change ORDER BY stream_id DESC LIMIT 1)"
+BELOW = "(SELECT stream_id FROM quarantine_change WHERE {source} AND stream_id < %s ORDER BY source, stream_id DESC LIMIT 1)"
+ABOVE = "(SELECT stream_id FROM quarantine_change WHERE {source} AND stream_id > %s ORDER BY source DESC, stream_id LIMIT 1)"
+
+
 def far_end(key: Key, at: int, *, up: bool) -> int:
     """The last position of an endless run that goes on from `at`, up or down, in the unfiltered record."""
-    limit = end_of_day(key, at, up=up)
     own = Source.BACKFILL if key.kind == "backfill" else Source.FEED
-    for source in set(Source) - {own}:
-        others = Change.objects.filter(source=source)
-        within = others.filter(stream_id__lte=limit) if up else others.filter(stream_id__gte=limit)
-        nearest = next_position(within, at, up=up)
-        limit = limit if nearest is None else nearest + (-1 if up else 1)
-    if key.kind == "history":
-        return end_of_history(key, at, limit) if up else max(limit, beginning_of_history(key, at))
-    return limit
-
-
-def next_position(changes: ChangeQuerySet, at: int, *, up: bool) -> int | None:
-    nearest = changes.newer_than(at) if up else changes.older_than(at)
-    # For one row PostgreSQL would rather go through the record until it meets one of a common source; for some, it
-    # uses the index. The others cost nothing.
-    return next(iter(nearest.values_list("stream_id", flat=True)[:PROBED]), None)
-
-
-def end_of_day(key: Key, at: int, *, up: bool) -> int:
+    day, newest, *nearest = ends(key.day, at, sorted(set(Source) - {own}), up=up)
+    others = [position for position in nearest if position is not None]
     if not up:
-        return Change.objects.first_position_at(key.day) or at
-    tomorrow = Change.objects.first_position_at(key.day + timedelta(days=1))
-    newest = Change.objects.older_than(None).values_list("stream_id", flat=True).first()
-    return tomorrow - 1 if tomorrow else newest or at
+        low = max(at if day is None else day, *(position + 1 for position in others), 0)
+        return max(low, beginning_of_history(key, at)) if key.kind == "history" else low
+    last = (newest or at) if day is None else day - 1
+    high = min([last, *(position - 1 for position in others)])
+    return end_of_history(key, at, high) if key.kind == "history" else high
+
+
+def ends(day: datetime, at: int, sources: list[Source], *, up: bool) -> list[int | None]:
+    """Where this day begins, or going up the next one; the newest position; the nearest one of each source. One statement."""
+    connection = connections[Change.objects.all().db]
+    is_array = connection.vendor == "postgresql"
+    probe = (ABOVE if up else BELOW).format(source="source = ANY(%s)" if is_array else "source = %s")
+    moment = connection.ops.adapt_datetimefield_value(day + timedelta(days=1) if up else day)
+    of_sources = [value for source in sources for value in ([source.value] if is_array else source.value, at)]
+    with connection.cursor() as db:
+        db.execute(f"SELECT {', '.join([SEEN_FROM, NEWEST, *[probe] * len(sources)])}", [moment, *of_sources])
+        return list(db.fetchone())
 
 
 def beginning_of_history(key: Key, at: int) -> int:

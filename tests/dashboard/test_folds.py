@@ -1,8 +1,9 @@
 """Folding: what belongs together is one line, however long; nothing is hidden, and no page reads it all."""
 
+import random
 import re
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import pytest
 from django.db import connection
@@ -12,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from dashboard.search import folds
 from dashboard.search.filters import ChangeFilter
-from dashboard.search.folds import folded_page
+from dashboard.search.folds import far_end, folded_page
 from quarantine.ledger import JUMP
 from quarantine.models import Cause, Change, Source
 from tests.factories import BEGINNING, make_action, make_change, make_changes, make_ledger, make_staff
@@ -121,6 +122,49 @@ def test_a_long_one_takes_a_few_bounded_queries(make, kind, monkeypatch):
     assert len(queries) < 16
     assert all(" LIMIT " in query["sql"] for query in queries)
     assert shown("cursor=200") == [(3, 199, kind, "197"), 2, 1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_far_ends_are_where_the_kind_or_the_day_changes(seed):
+    chance = random.Random(seed)
+    for day in range(3):
+        for source in chance.choices(list(Source), [1, 2, 1, 9], k=20):
+            make_change(source=source, not_before=None, seen_at=BEGINNING + timedelta(days=day))
+    changes = list(Change.objects.order_by("pk"))
+    told = {}
+    for _, found in groupby(changes, key=lambda change: (change.source, change.seen_at)):
+        run = list(found)
+        if run[0].source == Source.BACKFILL:
+            told |= {change.pk: (run[0].pk, run[-1].pk) for change in run}
+
+    keys = {change.pk: folds.key_of(change) for change in changes if change.pk in told}
+    ends = {at: tuple(far_end(key, at, up=up) for up in (False, True)) for at, key in keys.items()}
+
+    assert ends == told
+    assert len(set(told.values())) > 3
+
+
+def test_where_one_long_run_has_ended_little_is_read_to_see_what_comes_next():
+    for day in range(5):
+        make_changes(300, seen_at=BEGINNING + timedelta(days=day), **BACKFILL)
+    make_changes(30)
+
+    with CaptureQueriesContext(connection) as queries:
+        found = page("cursor=1501&limit=10").lines
+
+    assert said(found) == [(300 * day + 1, 300 * day + 300, "backfill", "300") for day in (4, 3, 2, 1, 0)]
+    read = [int(limit) for query in queries for limit in re.findall(r"DESC LIMIT (\d+)$", query["sql"])]
+    assert sum(read) < 150
+
+
+def test_a_look_that_finds_no_run_does_not_shorten_the_page(monkeypatch):
+    monkeypatch.setattr(folds, "LOOKED_ON", 8)
+    monkeypatch.setattr(folds, "READ_ON", 40)
+    for day in range(folds.MOST_READS + 1):
+        make_changes(100, seen_at=BEGINNING + timedelta(days=day), **BACKFILL)
+        make_changes(10, seen_at=BEGINNING + timedelta(days=day))
+
+    assert len(shown("limit=70")) == folds.MOST_READS * 11
 
 
 def test_a_scan_ends_somewhere_and_another_line_goes_on(monkeypatch):
