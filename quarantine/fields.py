@@ -11,8 +11,23 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 if TYPE_CHECKING:
     HexField = models.BinaryField[str | None, str | None]  # only the stubs are generic
+    AnyLookup = models.Lookup[Any]
 else:
     HexField = models.BinaryField
+    AnyLookup = models.Lookup
+
+
+@models.Field.register_lookup
+class Only(AnyLookup):
+    """`exact`, but PostgreSQL does not conclude that there is one value: in order of this column and another, only an index of both is."""
+
+    lookup_name = "only"
+
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, tuple[str | int, ...]]:
+        column, before = self.process_lhs(compiler, connection)
+        value, after = self.process_rhs(compiler, connection)
+        one = f"ANY(ARRAY[{value}])" if connection.vendor == "postgresql" else value
+        return f"{column} = {one}", (*before, *after)
 
 
 class Sha256Field(HexField):

@@ -116,7 +116,7 @@ def suggestions(filters: ChangeFilter, name: str, head: int, budget: float) -> I
         return
     others = read(query_string(filters.active | {name: ()}, {}))
     search = search_of(others, head=head, budget=budget)
-    newest = search.run(others.qs.values_list(OPEN[name], flat=True), LOOKED_AT).rows
+    newest = search.run(search.changes.values_list(OPEN[name], flat=True), LOOKED_AT).rows
     for value, _ in Counter(filter(None, newest)).most_common(SUGGESTED):
         yield value
 

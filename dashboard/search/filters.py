@@ -32,6 +32,8 @@ PAGE_LIMIT = 50
 HIGHEST_PAGE_LIMIT = 200
 MOST_COMPLAINTS = 5
 MOMENTS = ("after", "before")
+# Each leads an index whose second column is the position, whatever the value.
+LEADING = {"local", "origin", "changed_by", "source", "cause", "media_type", "media_class", "uploader"}
 PAGING = ("cursor", "limit", "since", "raw", "fold")
 
 
@@ -187,6 +189,25 @@ class ChangeFilter(django_filters.FilterSet):
             case [[Term(excluded=False)]]:
                 return [len(ways) for ways in self.lanes] == [1]
         return False
+
+    @cached_property
+    def led_by(self) -> tuple[str, Any] | None:
+        """The column, and its value, whose index with the position answers all of it; None where it is not such a filter alone."""
+        if not self.one_index_answers or not self.lanes:
+            return None
+        [[way]] = self.lanes
+        match way.children:
+            case [(str(column), value)] if column in LEADING:
+                return column, value
+        return None
+
+    @property
+    def in_index_order(self) -> ChangeQuerySet:
+        """`qs`; where it is led by a column, such that ordering by that one first leaves only its index to be read."""
+        if self.led_by is None:
+            return self.qs
+        column, value = self.led_by
+        return self.until_before(self.from_after(self.queryset.filter(**{f"{column}__only": value})))
 
     @cached_property
     def lanes(self) -> list[list[Q]]:

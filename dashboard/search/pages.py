@@ -67,6 +67,7 @@ class Search:
     """Matching changes from `low` (inclusive) to `high` (exclusive), in one direction."""
 
     changes: ChangeQuerySet
+    led_by: str = ""  # the column that they are ordered by first, all having one value there
     base: ChangeQuerySet  # the same without the filters
     low: int
     high: int
@@ -84,10 +85,17 @@ class Search:
 
     def run(self, matching: Any, wanted: int) -> Found[Any]:
         span = Span(self.base, self.low, self.high, self.newest_first)
-        ordered = matching.order_by("-stream_id" if self.newest_first else "stream_id")
+        ordered = matching.order_by(*self.order)
         if self.indexed:
             return Found(list(ordered.filter(span.within(after=span.start, until=span.end))[:wanted]))
         return self.in_windows(ordered, span, wanted)
+
+    @property
+    def order(self) -> list[str]:
+        """Ascending and descending alternate as in the index, or it can't be followed."""
+        if self.newest_first:
+            return [self.led_by, "-stream_id"] if self.led_by else ["-stream_id"]
+        return [f"-{self.led_by}", "stream_id"] if self.led_by else ["stream_id"]
 
     def in_windows(self, ordered: Any, span: Span, wanted: int) -> Found[Any]:
         """Window by window while they hold something; where they don't, by what the indexes say, if anything."""
@@ -166,7 +174,8 @@ def change_page(filters: ChangeFilter, *, head: int, left_out: int = 0, budget: 
 def search_of(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> Search:
     """Everything that matches, up to the head."""
     return Search(
-        changes=filters.qs,
+        changes=filters.in_index_order,
+        led_by=filters.led_by[0] if filters.led_by else "",
         base=filters.queryset.all(),
         low=max(filters.floor or 1, (filters.value("since") or 0) + 1),
         high=min(head + 1, filters.ceiling or head + 1),
