@@ -60,7 +60,7 @@ class Shown:
     days: list[Day]
 
 
-SHOWN = Memory[Shown](size=50)
+SHOWN = Memory[Shown](size=20)  # of some 330 kB
 MENUS = Memory[Toolbar](size=50)  # half of what a page whose rows are known costs
 
 
