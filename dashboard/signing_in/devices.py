@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
-SALT = "dashboard.signing_in.devices"
+SALT = "dashboard.devices"  # stands in the cookies that are out there: it stays, wherever this module goes
 KEPT_FOR = 180 * 86_400  # seconds since the last sign-in
 MOST_NAMES = 5  # people who share a browser
 

@@ -27,6 +27,7 @@ from quarantine.homeserver.synapse import trusted
 from quarantine.models import Access, AccessEntry, Way
 
 MARK = 16  # characters
+SALT = "ways of alerts"  # stands behind the marks on record: it stays, wherever this module goes
 PATIENCE = 15.0  # seconds for one send, all of it
 
 
@@ -54,7 +55,7 @@ def note_ways() -> None:
         settings.ALERT_MATRIX_URL,
         settings.ALERT_MATRIX_ROOM,
     ]
-    mark = salted_hmac(__name__, json.dumps(addresses), algorithm="sha256").hexdigest()[:MARK]
+    mark = salted_hmac(SALT, json.dumps(addresses), algorithm="sha256").hexdigest()[:MARK]
     ways = [way.value for way in configured()]
     last = AccessEntry.objects.filter(what=Access.ALERT_WAYS_CHANGED).order_by("-pk").first()
     if last.target != mark if last else ways:

@@ -5,6 +5,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.core import signing
 from django.core.cache import cache
 from django.db import connections
 from django.test import Client
@@ -49,6 +50,14 @@ def test_a_stranger_keeps_nobody_out_of_a_browser_they_signed_in_from():
     known, new = known_browser(), Client(REMOTE_ADDR="198.51.100.9")
     attempts(12)
     assert sign_in(new).status_code == 429
+
+    assert sign_in(known).status_code == 302
+
+
+def test_a_browser_that_an_earlier_version_knew_is_known_still():
+    known = Client()
+    known.cookies["quarantine_device"] = signing.dumps(["a token", ["anna"]], salt="dashboard.devices")
+    attempts(12)
 
     assert sign_in(known).status_code == 302
 
