@@ -203,12 +203,12 @@ class Job:
     def record(self, leg: Leg, seen: Seen) -> None:
         """Record what the ledger lacks and is still so. The leg moves with the last part of its windows."""
         again = leg.passes > 1  # what a further pass sees again was counted by the first
-        already = seen.looked.already
+        part, already = seen.part, seen.looked.already
         cursor = LegCursor(
             leg,
-            position=leg.position if seen.stop is None else seen.stop,
-            scanned=seen.scanned,
-            found=seen.keys - already if again else seen.keys,
+            position=leg.position if part.stop is None else part.stop,
+            scanned=part.scanned,
+            found=len(part.keys) - already if again else len(part.keys),
             already=0 if again else already,
         )
         self.take(self.entries_of(seen.looked), cursor)

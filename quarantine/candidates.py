@@ -25,14 +25,12 @@ class Part:
 class Seen:
     """A part, looked at again."""
 
+    part: Part
     looked: Looked
-    keys: int
-    stop: int | None
-    scanned: int
 
 
 def look_again(part: Part) -> Seen:
-    return Seen(look.look_at(part.keys, lacking=True), keys=len(part.keys), stop=part.stop, scanned=part.scanned)
+    return Seen(part, look.look_at(part.keys, lacking=True))
 
 
 def parts(windows: Iterable[Window]) -> Iterator[Part]:
