@@ -74,7 +74,7 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: s
 
     `submission`: what begins two actions with one such text gets IntegrityError; ask `started` then.
     """
-    check_allowed(plan, staff=staff)
+    check_capabilities(plan, staff=staff)
     reason = check_reason(plan.verb, category=category, reason=reason)
     if not plan.affected:
         msg = gettext("Nothing would change: all of it is so already, protected, or not on this server.")
@@ -82,7 +82,7 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: s
     asked = [intent_row(item) for item in plan.items if item.fate is not Fate.LEFT]
     with transaction.atomic():
         hold_back(staff)
-        held = needs_second_person(plan, staff=staff)
+        held = bool(why_second_person(plan, staff=staff))
         action = Action.objects.create(  # from here on whoever else begins something waits for the chain of actions
             verb=plan.verb,
             cause=plan.cause,
@@ -110,25 +110,29 @@ def make_work(action: Action, plan: Plan, *, asked: int, held: bool) -> None:
         Proposal.objects.create(action=action, affected=plan.affected, expires_at=until)
 
 
-def check_allowed(plan: Plan, *, staff: Staff) -> None:
-    """Raise NotAllowedError, or ActionError where a person has to ask."""
+def check_allowed(plan: Plan, *, staff: Staff) -> str:
+    """Why it will wait for a second person; empty if it won't. Raises NotAllowedError, and ActionError as below."""
+    check_capabilities(plan, staff=staff)
+    return why_second_person(plan, staff=staff)
+
+
+def check_capabilities(plan: Plan, *, staff: Staff) -> None:
     for capability in takes(plan, staff=staff):
         require(staff, capability)
-    needs_second_person(plan, staff=staff)
 
 
-def needs_second_person(plan: Plan, *, staff: Staff) -> bool:
-    """Raises ActionError where it does and a person has to ask, or where nobody knows because the homeserver is away."""
+def why_second_person(plan: Plan, *, staff: Staff) -> str:
+    """Raises ActionError where it takes one and a person has to ask, or where nobody knows because the homeserver is away."""
     try:
-        held = bool(why_held(plan, staff=staff))
+        why = why_held(plan, staff=staff)
     except HomeserverAwayError as error:
         raise ActionError(str(error)) from error
-    if held and staff.username in RESERVED:
+    if why and staff.username in RESERVED:
         msg = gettext(
             "The two-person rule is on, so this takes two people: name the account that asks for it (--staff NAME)."
         )
         raise ActionError(msg)
-    return held
+    return why
 
 
 def takes(plan: Plan, *, staff: Staff) -> list[Capability]:

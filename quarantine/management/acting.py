@@ -17,7 +17,6 @@ from quarantine.acting import actions
 from quarantine.acting.actions import ActionError, Outcome, ReasonError
 from quarantine.acting.aims import Aim, AimError
 from quarantine.acting.plans import Plan, PlanError, plan
-from quarantine.acting.two_persons import why_held
 from quarantine.fold import LedgerError
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
@@ -101,8 +100,7 @@ class ActingCommand(BaseCommand):
         if options["dry_run"]:
             self.finish(options, {"dry_run": True, "asked": len(shown.items), "would_change": shown.affected})
             return None
-        actions.check_allowed(shown, staff=staff)
-        if why := why_held(shown, staff=staff):
+        if why := actions.check_allowed(shown, staff=staff):
             self.stdout.write(f"{why} The two-person rule is on: it will wait until somebody else approves it.")
         if shown.affected:
             self.confirm(shown, options)
