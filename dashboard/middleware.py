@@ -118,9 +118,8 @@ class SignInMiddleware(LoginRequiredMiddleware):
             return None  # it answers for itself, by `admission` or a token
         speak_to(request.user)
         if lacks_factor(request) and name_of(request) not in WITHOUT_FACTOR:
-            if (
-                UNATTENDED in request.headers
-            ):  # a part of the page that leads there: it would lead there again and again
+            if UNATTENDED in request.headers:
+                # A part of the page that leads there: it would lead there again and again.
                 return HttpResponse(status=HTTPStatus.NO_CONTENT)
             return followed(request, redirect("mfa_index"))
         note_activity(request)

@@ -20,8 +20,6 @@ from django.utils import timezone
 BEGAN, SEEN = "began_at", "seen_at"  # seconds since 1970: signing in, and the last thing a person did
 RENEWED = "renewed_at"  # when the provider of single sign-on last said again who this is, and what their role
 BEFORE_SIGN_IN = 3600  # seconds kept of what a stranger began: the first of two steps, a trip to the provider
-
-
 KEPT = 40  # characters of a digest: 160 bits, about as many as a key has
 
 
