@@ -5,6 +5,8 @@ import os
 import re
 import runpy
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,3 +40,15 @@ def settings_with(extra: Mapping[str, str]) -> dict[str, Any]:
     """The settings such a process would have, read from the module itself."""
     with mock.patch.dict(os.environ, process_environ(extra), clear=True):
         return runpy.run_path(str(SETTINGS))
+
+
+def manage(environ: Mapping[str, str], *words: str, code: str = "", tree: Path = ROOT) -> str:
+    """Run a management command of the version in `tree`, or `code` in its shell, by this Python; what it printed."""
+    words = (*words, "-v0", "-c", code) if code else words
+    done = subprocess.run(
+        [sys.executable, "manage.py", *words], cwd=tree, env=environ, text=True, capture_output=True, check=False
+    )
+    if done.returncode:
+        msg = f"manage.py {words[0]} of {tree}: {done.stdout}{done.stderr}"
+        raise RuntimeError(msg)
+    return done.stdout

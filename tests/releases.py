@@ -1,9 +1,8 @@
 """The version before, from this repository's own history: what runs beside today's during an upgrade."""
 
 import subprocess
-import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -31,15 +30,3 @@ def version_before() -> Iterator[Path]:
         with tarfile.open(fileobj=BytesIO(packed.stdout)) as files:
             files.extractall(folder, filter="data")
         yield Path(folder)
-
-
-def manage(tree: Path, environ: Mapping[str, str], *words: str, code: str = "") -> str:
-    """A management command of that version, or `code` in its shell; what it printed."""
-    words = (*words, "-v0", "-c", code) if code else words
-    done = subprocess.run(
-        [sys.executable, "manage.py", *words], cwd=tree, env=environ, text=True, capture_output=True, check=False
-    )
-    if done.returncode:
-        msg = f"manage.py {words[0]} of {tree}: {done.stdout}{done.stderr}"
-        raise RuntimeError(msg)
-    return done.stdout

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.environment import ROOT, process_environ
+from tests.environment import ROOT, manage, process_environ
 from tests.guides import FENCE, blocks
-from tests.releases import manage
 from tests.servers import running_server
 from tests.terminals import program_at_terminal
 from tests.tree import files
@@ -206,7 +205,7 @@ class Place:
 
     def prepare(self):
         """Media for the commands to act on, before the first that names any."""
-        mxc = manage(ROOT, self.env, "shell", code=MEDIA).split()[-1]
+        mxc = manage(self.env, "shell", code=MEDIA).split()[-1]
         names = self.folder / "list.txt"
         names.write_text(f"{mxc}\n")
         self.meant |= {"mxc://example.com/abc": mxc, "mxc://matrix.example/abc": mxc, "5120": "1"}

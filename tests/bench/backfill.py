@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import psycopg
 
 from tests.bench.report import Result
-from tests.bench.workshop import Workshop, manage
+from tests.bench.workshop import Workshop
+from tests.environment import manage
 
 SHARES = (0.0, 0.0001, 0.01)  # of the media is quarantined; ever more, so that one filling will do
 # Room on each page, so that quarantining a file leaves its row where it is: else they would all lie together at the end.

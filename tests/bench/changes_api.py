@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from tests.bench.report import Result
-from tests.bench.workshop import Workshop, manage
-from tests.environment import ROOT
+from tests.bench.workshop import Workshop
+from tests.environment import ROOT, manage
 from tests.synapse.installation import installed
 from tests.synapse.lab import running_lab
 

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from tests.bench.report import Result
-from tests.bench.workshop import Visitor, Workshop, manage, p95, sign_in
+from tests.bench.workshop import Visitor, Workshop, p95, sign_in
+from tests.environment import manage
 
 REQUESTS = 20
 PAGE = 500  # ms, at most, whatever the range

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from tests.bench import ledger_sql
 from tests.bench.report import Result
-from tests.bench.workshop import Workshop, cpu_seconds, manage, memory_mb, p95, sign_in
-from tests.environment import ROOT
+from tests.bench.workshop import Workshop, cpu_seconds, memory_mb, p95, sign_in
+from tests.environment import ROOT, manage
 from tests.servers import Server
 
 CROWDS = {1_000: 150, 2_000: 250}  # readers: milliseconds at most
@@ -71,14 +71,14 @@ def compared(ours: Seen, theirs: Seen, *, readers: int, most: int) -> list[Resul
 
 
 def seen_by(workshop: Workshop, environ: dict[str, str], cookie: str, *, how: str, readers: int) -> Seen:
-    head = int(manage(environ, "shell", "-v0", code="from quarantine import ledger; print(ledger.current().head)"))
+    head = int(manage(environ, "shell", code="from quarantine import ledger; print(ledger.current().head)"))
     with workshop.serving(environ) as server, crowd(server, cookie, how=how, readers=readers, head=head) as client:
         assert client.stdout.readline() == "ready\n"
         time.sleep(2)
         before, began = cpu_seconds(server.process.pid), time.monotonic()
         time.sleep(IDLE)
         idle = 100 * (cpu_seconds(server.process.pid) - before) / (time.monotonic() - began)
-        committed = json.loads(manage(environ, "shell", "-v0", code=WRITER))
+        committed = json.loads(manage(environ, "shell", code=WRITER))
         client.stdin.write("go\n")
         client.stdin.flush()
         told = json.loads(client.stdout.readline())

@@ -25,8 +25,8 @@ from http.client import HTTPException
 from itertools import cycle
 from statistics import linear_regression
 
-from tests.bench.workshop import Visitor, Workshop, children, manage, memory_mb, sign_in, workshop
-from tests.environment import ROOT
+from tests.bench.workshop import Visitor, Workshop, children, memory_mb, sign_in, workshop
+from tests.environment import ROOT, manage
 from tests.postgresql import free_port
 from tests.quarantine.followers import FollowerProcess, eventually, follower
 from tests.servers import Server, running_server
@@ -218,7 +218,7 @@ def look_at_all(port: int, cookie: str) -> None:
 
 
 def number(env: dict[str, str], code: str) -> int:
-    return int(manage(env, "shell", "-v0", code=code).strip().splitlines()[-1])
+    return int(manage(env, "shell", code=code).strip().splitlines()[-1])
 
 
 def wait(condition: Callable[[], bool], what: str) -> None:
@@ -231,7 +231,7 @@ def wait(condition: Callable[[], bool], what: str) -> None:
 def soak(place: Workshop, *, minutes: float, readers: int) -> bool:
     """Print what came of it; whether all was well."""
     env = place.ledger("soak")
-    manage(env, "shell", "-v0", code=FILL.format(before=BEFORE))
+    manage(env, "shell", code=FILL.format(before=BEFORE))
     cookie, stop = sign_in(env), threading.Event()
     with ExitStack() as stack:
         site = Site(place, env, stack)

@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator
 
 from tests.bench.report import Result
-from tests.bench.workshop import Visitor, Workshop, cpu_seconds, manage, p95, sign_in
+from tests.bench.workshop import Visitor, Workshop, cpu_seconds, p95, sign_in
+from tests.environment import manage
 
 REQUESTS = 40
 ADMIN_REQUESTS = 5  # they take seconds on a large table

@@ -20,8 +20,8 @@ import psycopg
 from tests.bench import ledger_sql
 from tests.bench.report import Result
 from tests.bench.workshop import Workshop
-from tests.environment import ROOT
-from tests.releases import manage, version_before
+from tests.environment import manage
+from tests.releases import version_before
 
 WRITERS = 2
 CALM = 5.0  # seconds of writing before, between and after
@@ -136,14 +136,14 @@ def upgrade(place: Workshop, environ: Mapping[str, str], *, size: int, calm: flo
     """Make a ledger of so many changes in this empty database, and upgrade it."""
     url, stop, watch = environ["DATABASE_URL"], place.folder / "upgrade-is-over", Watch()
     with version_before() as tree:
-        manage(tree, environ, "prepare")
+        manage(environ, "prepare", tree=tree)
         ledger_sql.fill(url, total=size)
         with writers(tree, environ, stop) as running:
             watch.mark()
             time.sleep(calm)
             watch.mark()
             with locks_watched(url) as locks:
-                manage(ROOT, environ, "prepare")
+                manage(environ, "prepare")
                 watch.mark()
                 time.sleep(calm)
             watch.mark()

@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from tests import postgresql
 from tests.bench import ledger_sql
-from tests.environment import ROOT
+from tests.environment import ROOT, manage
 from tests.quarantine.own_cluster import OwnCluster
 from tests.servers import running_server
 
@@ -89,18 +88,6 @@ def workshop() -> Iterator[Workshop]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def manage(environ: dict[str, str], *command: str, code: str = "") -> str:
-    """Run a management command, or `code` in a shell, and return what it printed."""
-    args = [*command, *(["-c", code] if code else [])]
-    done = subprocess.run(
-        [sys.executable, "manage.py", *args], cwd=ROOT, env=environ, text=True, capture_output=True, check=False
-    )
-    if done.returncode:
-        msg = f"manage.py {' '.join(command)}: {done.stderr}"
-        raise RuntimeError(msg)
-    return done.stdout
-
-
 SIGN_IN = """
 from django.conf import settings
 from django.test import Client
@@ -115,7 +102,7 @@ print(f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_N
 
 def sign_in(environ: dict[str, str]) -> str:
     """The cookie of somebody signed in."""
-    return manage(environ, "shell", "-v0", code=SIGN_IN).strip().splitlines()[-1]
+    return manage(environ, "shell", code=SIGN_IN).strip().splitlines()[-1]
 
 
 class Visitor:

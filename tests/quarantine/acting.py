@@ -56,6 +56,10 @@ def outcome(action):
     return Outcome(**Work.objects.get(action=action).outcome)
 
 
+def status(action):
+    return Work.objects.get(action=action).status
+
+
 def fates(action):
     return {intent.mxc: Fate(intent.fate) for intent in action.intents.all()}
 

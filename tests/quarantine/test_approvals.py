@@ -23,7 +23,7 @@ from quarantine.homeserver.sample import SampleHomeserver
 from quarantine.models import Action, AppendOnlyError, Change, Proposal, Role, Ruling, Verb, Work
 from quarantine.worker import Worker, attempt, due, perform_if_small
 from tests.factories import make_staff
-from tests.quarantine.acting import US, begin, cache, do, outcome, perform, planned, told, upload
+from tests.quarantine.acting import US, begin, cache, do, outcome, perform, planned, status, told, upload
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SERVER = "spam.example"
@@ -46,10 +46,6 @@ def held(home, lead):
     cache(home, "a")
     cache(home, "b")
     return begin(home, Verb.QUARANTINE, staff=lead, origins=(SERVER,))
-
-
-def status(action):
-    return Work.objects.get(action=action).status
 
 
 def seen(action, home):

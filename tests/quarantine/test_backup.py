@@ -13,7 +13,7 @@ import pytest
 from quarantine import ledger
 from quarantine.models import Change
 from tests import databases
-from tests.environment import ROOT
+from tests.environment import ROOT, manage
 from tests.quarantine.acting import follow, upload
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,10 +29,6 @@ def run(command, **options):
     done = subprocess.run(command, text=True, capture_output=True, check=False, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def manage(env, *words):
-    return run([sys.executable, "manage.py", *words], cwd=ROOT, env=env)
 
 
 def quarantine(home, *names):

@@ -1,8 +1,6 @@
 """The ledger's database fails over, fills up, or is upgraded under load: what was said stays, what was not comes again."""
 
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime
 
 import psycopg
@@ -16,7 +14,7 @@ from quarantine.entries import Entry
 from quarantine.ledger import JUMP
 from quarantine.models import Change, Source
 from quarantine.mxc import Mxc
-from tests.environment import ROOT
+from tests.environment import manage
 from tests.quarantine.followers import eventually, follower
 from tests.quarantine.ledger_checks import assert_sound
 from tests.quarantine.own_cluster import own_cluster
@@ -36,10 +34,6 @@ BLOCKING = re.compile(
     re.IGNORECASE,
 )
 LARGE = ("quarantine_change", "quarantine_mediaitem")
-
-
-def manage(env, *command):
-    subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=env, check=True, capture_output=True)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from quarantine.acting.approvals import RulingError, approve, awaiting, decline,
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.models import Action, Role, Verb, Work
 from tests.factories import make_staff
-from tests.quarantine.acting import begin, cache, do, perform, planned, upload
+from tests.quarantine.acting import begin, cache, do, perform, planned, status, upload
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,10 +38,6 @@ def media(home, root):
     media = [upload(home, name) for name in "abcdefgh"]
     do(home, Verb.QUARANTINE, *media, staff=root)
     return media
-
-
-def status(action):
-    return Work.objects.get(action=action).status
 
 
 def release(home, *media, staff):

@@ -11,10 +11,10 @@ import pytest
 
 from tests.bench.upgrade import STORED, upgrade, writers
 from tests.bench.workshop import SIGN_IN, Workshop
-from tests.environment import ROOT
+from tests.environment import ROOT, manage
 from tests.quarantine.followers import eventually, follower
 from tests.quarantine.own_cluster import own_cluster
-from tests.releases import LAST_MIGRATION, HistoryMissingError, manage, version_before
+from tests.releases import LAST_MIGRATION, HistoryMissingError, version_before
 from tests.servers import QuietError, running_server
 
 HELD = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'quarantine_action'::regclass"
@@ -41,7 +41,7 @@ def before():
 def env(place, before):
     """A ledger that the version before prepared."""
     environ = place.environ("before")
-    manage(before, environ, "prepare")
+    manage(environ, "prepare", tree=before)
     return environ
 
 
@@ -52,7 +52,7 @@ def asked(env, statement):
 
 def verified(env, *options):
     """How many changes fit; fails where something doesn't."""
-    told = json.loads(manage(ROOT, env, "verify", *options, "--json").splitlines()[-1])
+    told = json.loads(manage(env, "verify", *options, "--json").splitlines()[-1])
     assert told["fits"]
     return told["tables"]["ledger"]["rows"]
 
@@ -116,9 +116,9 @@ def test_what_holds_a_table_for_too_long_is_said_in_a_sentence(env):
     with psycopg.connect(env["DATABASE_URL"]) as backup:
         backup.execute("LOCK TABLE quarantine_action IN ACCESS SHARE MODE")
         with pytest.raises(RuntimeError, match=r"A table of the ledger is held by somebody.* prepare again"):
-            manage(ROOT, env, "shell", code=f"{impatient}; call_command('prepare')")
+            manage(env, "shell", code=f"{impatient}; call_command('prepare')")
 
-    manage(ROOT, env, "prepare")
+    manage(env, "prepare")
     assert asked(env, APPLIED) > LAST_MIGRATION
 
 
@@ -127,14 +127,14 @@ def test_what_holds_a_table_for_too_long_is_said_in_a_sentence(env):
 
 def act(tree, env):
     """Upload something and quarantine it by that version's command; the media's address."""
-    mxc = manage(ROOT, env, "shell", code=UPLOAD).split()[-1]
-    manage(tree, env, "quarantine", mxc, "--reason", "case 7", "--staff", "anna", "--yes")
+    mxc = manage(env, "shell", code=UPLOAD).split()[-1]
+    manage(env, "quarantine", mxc, "--reason", "case 7", "--staff", "anna", "--yes", tree=tree)
     return mxc
 
 
 def signed_in(tree, env):
     """Each version knows its own sessions alone."""
-    return manage(tree, env, "shell", code=SIGN_IN).split()[-1]
+    return manage(env, "shell", code=SIGN_IN, tree=tree).split()[-1]
 
 
 def positions(server, cookie):
@@ -169,13 +169,13 @@ def take_turns(trees, env, streams):
 
 
 def test_both_versions_read_and_write_one_ledger(before, env):
-    manage(before, env, "shell", code=ANNA)
-    token = manage(before, env, "token", "create", "hma", "--scope", "changes:read").split()[-1]
+    manage(env, "shell", code=ANNA, tree=before)
+    token = manage(env, "token", "create", "hma", "--scope", "changes:read", tree=before).split()[-1]
     with ExitStack() as stack:
         old = stack.enter_context(running_server(env, tree=before))
         following = stack.enter_context(follower(env, "--interval", "0.1", tree=before))
         acted = [act(before, env)]
-        manage(ROOT, env, "prepare")
+        manage(env, "prepare")
         new = stack.enter_context(running_server(env))
         stack.enter_context(follower(env, "--interval", "0.1"))  # a standby
         readers = [(old, signed_in(before, env)), (new, signed_in(ROOT, env))]
