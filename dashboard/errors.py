@@ -54,6 +54,13 @@ FORGED = Words(
     ),
     bare=True,
 )
+SIGNED_OUT = Words(
+    icon="key",
+    title=gettext_lazy("Signed out"),
+    heading=gettext_lazy("You are signed out"),
+    text=gettext_lazy("Reload the page to sign in again and go on."),
+    bare=True,
+)
 NOT_FOUND = Words(
     icon="search",
     title=gettext_lazy("Not found"),
@@ -127,6 +134,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
     return error_page(request, NOT_ALLOWED, status=HTTPStatus.FORBIDDEN)
+
+
+def signed_out(request: HttpRequest) -> HttpResponse:
+    """To what a page asks for by itself: nobody's page goes away under their eyes for that."""
+    return error_page(request, SIGNED_OUT, status=HTTPStatus.UNAUTHORIZED)
 
 
 def forged(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
-from dashboard.errors import not_allowed, too_large
+from dashboard.errors import not_allowed, signed_out, too_large
 from dashboard.references import HEADER, reference
 from dashboard.serving.wire import GUARDS
 from dashboard.signing_in.factors import lacks_factor
@@ -113,7 +113,7 @@ class SignInMiddleware(LoginRequiredMiddleware):
     def process_view(self, request: HttpRequest, view: Any, *more: Any) -> HttpResponseBase | None:
         answer = super().process_view(request, view, *more)
         if answer is not None:
-            return followed(request, answer)
+            return signed_out(request) if UNATTENDED in request.headers else followed(request, answer)
         if not getattr(view, "login_required", True) or not isinstance(request.user, Staff):
             return None  # it answers for itself, by `admission` or a token
         speak_to(request.user)

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from quarantine import ledger
 from quarantine.entries import Entry
-from quarantine.models import Source
+from quarantine.models import Role, Source
 from quarantine.mxc import Mxc
 from tests import databases, environment
 from tests.factories import make_action, make_changes
@@ -245,6 +245,22 @@ def test_a_session_that_ends_shows_signed_out(signed_in, server, complaints):
 
     expect_state(page, "Signed out")
     assert page.get_by_role("button", name="Pause live updates").is_hidden()
+    # The summary, which asks every 20 seconds, may have been told the same first.
+    assert all("401" in text for text in complaints)
+    complaints.clear()
+
+
+def test_a_page_that_refreshes_itself_stays_when_its_session_ends(signed_in, server, complaints):
+    page = signed_in(role=Role.ADMIN)
+    page.goto(f"{server.url}/consumers/")
+    Session.objects.all().delete()
+
+    expect(page.get_by_text("You are signed out. Reload the page to sign in again and go on.")).to_be_visible(
+        timeout=10_000
+    )
+    assert page.url == f"{server.url}/consumers/"
+    assert "401" in complaints[0]
+    complaints.clear()
 
 
 def test_a_hidden_tab_lets_its_stream_go_and_catches_up(signed_in, server):

@@ -50,6 +50,15 @@ def test_htmx_is_sent_there_by_a_header(client, address):
     assert answer.headers["HX-Redirect"] == "/login/?next=/%3Fstate%3Dreleased"
 
 
+@pytest.mark.usefixtures("_something_to_leak")
+@pytest.mark.parametrize("address", [address for address in behind_the_gate() if address not in FOR_PROGRAMS])
+def test_a_page_that_asks_by_itself_stays_and_is_told(client, address):
+    answer = client.get(address, headers={"HX-Request": "true", "X-Unattended": "1"})
+
+    assert (answer.status_code, answer.headers.get("HX-Redirect")) == (401, None)
+    assert answer.text == "You are signed out. Reload the page to sign in again and go on."
+
+
 @pytest.mark.parametrize(
     "shown", ["https://evil.example/", "//evil.example/x", "javascript:alert(1)", "", "http://[", "\\\\evil"]
 )
