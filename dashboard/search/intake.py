@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import urlencode
 
 from django.http import QueryDict
 from django.utils.translation import gettext
@@ -45,8 +44,3 @@ class Request:
             reason=data.get("reason", ""),
             digest=data.get("digest", ""),
         )
-
-
-def plan_query(verb: str, name: str, value: object) -> str:
-    """The query string that asks for the plan of one such action."""
-    return urlencode({"verb": verb, name: str(value)})

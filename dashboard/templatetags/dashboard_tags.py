@@ -3,25 +3,22 @@
 from collections.abc import Mapping
 from functools import cache
 from itertools import batched
-from urllib.parse import urlencode
 
 from django import template
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.templatetags.static import static
-from django.urls import reverse
 from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, gettext_lazy
 
+from dashboard.links import address_of, filter_url, plan_url
 from dashboard.recorded import recorded
-from dashboard.search.intake import plan_query
 from dashboard.storage import ALL_SHEETS, ordered
 from dashboard.wording import text, times
 from dashboard.wording.languages import languages as known_languages
 from dashboard.wording.script_words import script_words
-from dashboard.wording.terms import Term
 from quarantine.models import Capability, Staff
 
 PAGES = (
@@ -37,6 +34,8 @@ PAGES = (
 
 register = template.Library()
 
+register.simple_tag(filter_url)
+register.simple_tag(plan_url)
 register.filter("visible", text.visible)
 register.filter("plain", text.plain)
 register.filter("file_name", text.file_name)
@@ -108,24 +107,6 @@ def stylesheets() -> SafeString:
     if settings.DEBUG:  # then they are served from where they are
         names = ordered({path: None for finder in get_finders() for path, _ in finder.list([])})
     return format_html_join("\n", '<link rel="stylesheet" href="{}">', ((static(name),) for name in names))
-
-
-@cache
-def address_of(page: str) -> str:
-    """Of a page without arguments: worked out once, for a row has half a dozen links to two of them."""
-    return reverse(page)
-
-
-@register.simple_tag
-def filter_url(name: str, value: object) -> str:
-    """The timeline with this one filter."""
-    return f"{address_of('timeline')}?{urlencode({name: str(Term(value, str(value)))})}"
-
-
-@register.simple_tag
-def plan_url(verb: str, name: str, value: object) -> str:
-    """The plan of one such action; nothing is done by following it."""
-    return f"{address_of('action-new')}?{plan_query(verb, name, value)}"
 
 
 @cache

@@ -11,7 +11,7 @@ from django.utils.translation import trans_real
 
 from dashboard.events import read_events
 from dashboard.plots.spark import SPARKS
-from dashboard.rows import row_html
+from dashboard.rows import row_html, stencils
 from dashboard.templatetags.dashboard_tags import copy_title
 from dashboard.templatetags.kept import KEPT
 from dashboard.views import timeline
@@ -82,6 +82,7 @@ class MarkedWords:
 
 def forget_what_was_rendered():
     caches["rows"].clear()
+    stencils.answers.clear()
     timeline.SHOWN.answers.clear()
     timeline.MENUS.answers.clear()
     SPARKS.answers.clear()
