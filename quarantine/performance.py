@@ -21,7 +21,7 @@ from django.db.models import Count
 from django.utils.translation import gettext_noop
 
 from quarantine import ledger
-from quarantine.acting.actions import Outcome, close, known_hash
+from quarantine.acting.actions import Outcome, change, close, known_hash
 from quarantine.acting.plans import judge
 from quarantine.follow import Follower
 from quarantine.homeserver import feed as stream
@@ -42,6 +42,7 @@ BATCH = 20  # media items between two looks at what staff wish; what a crash lea
 QUEUE_PATIENCE = 20.0  # seconds to wait for the batch of another action
 TAKEN = gettext_noop("Another action is under way.")
 TO_DO = (Fate.CALLED, Fate.PENDING)
+UNDER_WAY = {Work.Status.WAITING, Work.Status.RUNNING}
 WANTED = {Verb.QUARANTINE: State.QUARANTINED, Verb.RELEASE: State.RELEASED}
 
 
@@ -72,9 +73,10 @@ class Performer:
 
     def go(self) -> None:
         """Until it is over, the turn is, or staff or the process want a stop. Whatever is raised, nothing is
-        lost: go again.
+        lost: go again. Does nothing if staff paused or cancelled it meanwhile.
         """
-        self.note(status=Work.Status.RUNNING)
+        if not change(self.action, UNDER_WAY, status=Work.Status.RUNNING):
+            return
         Work.objects.filter(action=self.action, started_at=None).update(started_at=datetime.now(UTC))
         self.recover()
         for _ in range(self.turn) if self.turn else count():
@@ -127,13 +129,19 @@ class Performer:
             close(self.action)
             self.end(Work.Status.CANCELLED)
         elif wish == Work.Wish.PAUSE:
-            close(self.action)
-            self.note(status=Work.Status.PAUSED, wish=Work.Wish.NONE, message="")
+            return self.paused() or self.halted()
         elif self.stop.is_set():
             self.note(status=Work.Status.WAITING)
         else:
             return False
         return True
+
+    def paused(self) -> bool:
+        """False where staff wish something else by now."""
+        close(self.action)
+        still = Work.objects.filter(action=self.action, wish=Work.Wish.PAUSE)
+        paused = {"status": Work.Status.PAUSED, "wish": Work.Wish.NONE, "message": ""}
+        return bool(still.update(**paused, updated_at=datetime.now(UTC)))
 
     def perform(self, intents: list[Intent]) -> None:
         rows = media.read([intent.mxc for intent in intents])

@@ -17,7 +17,7 @@ from quarantine.homeserver.gateway import HomeserverError, UnavailableError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.locks import only_one
 from quarantine.models import Action, Work
-from quarantine.performance import Performer
+from quarantine.performance import UNDER_WAY, Performer
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,6 @@ AT_ONCE = 20  # items that are not worth a wait for the process that follows
 AT_ONCE_SECONDS = 5.0  # nor is a homeserver that takes longer worth a wait for its page
 LONGEST_PAUSE = 30.0  # seconds
 LOOK_EVERY = 0.5
-UNDER_WAY = (Work.Status.WAITING, Work.Status.RUNNING)
 # What is noted down is English; pages translate it (dashboard/recorded.py).
 AWAY = gettext_noop("The homeserver's database can't be read ({error}).")
 AGAIN = gettext_noop("Nothing is lost; it is tried again by itself.")

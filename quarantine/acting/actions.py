@@ -3,6 +3,8 @@
 Doing it is `quarantine.performance`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -190,18 +192,19 @@ def known_hash(row: Media | None) -> str | None:
 def pause(action: Action, *, staff: Staff) -> None:
     """Have the work stop where it is; it can go on later."""
     require(staff, Capability.ACT)
-    with transaction.atomic():
+    with held_still(action):
         if change(action, {Work.Status.WAITING}, status=Work.Status.PAUSED):
             close(action)
-    change(action, {Work.Status.RUNNING}, wish=Work.Wish.PAUSE)
+        change(action, {Work.Status.RUNNING}, wish=Work.Wish.PAUSE)
 
 
 def resume(action: Action, *, staff: Staff) -> None:
     """Have the process that follows go on with it."""
     require(staff, Capability.ACT)
     stopped = {Work.Status.PAUSED, Work.Status.STOPPED}
-    change(action, stopped, status=Work.Status.WAITING, wish=Work.Wish.NONE, message="")
-    change(action, {Work.Status.RUNNING}, wish=Work.Wish.NONE)
+    with held_still(action):
+        change(action, stopped, status=Work.Status.WAITING, wish=Work.Wish.NONE, message="")
+        change(action, {Work.Status.RUNNING}, wish=Work.Wish.NONE)
 
 
 def cancel(action: Action, *, staff: Staff) -> None:
@@ -211,12 +214,20 @@ def cancel(action: Action, *, staff: Staff) -> None:
     """
     require(staff, Capability.ACT)
     idle = {Work.Status.WAITING, Work.Status.PAUSED, Work.Status.STOPPED}
-    with transaction.atomic():
+    with held_still(action):
         if action.intents.filter(fate=Fate.CALLED).exists():
             change(action, idle, status=Work.Status.WAITING, wish=Work.Wish.CANCEL)
         elif change(action, idle, status=Work.Status.CANCELLED, message="", ended_at=datetime.now(UTC)):
             close(action)
-    change(action, {Work.Status.RUNNING}, wish=Work.Wish.CANCEL)
+        change(action, {Work.Status.RUNNING}, wish=Work.Wish.CANCEL)
+
+
+@contextmanager
+def held_still(action: Action) -> Iterator[None]:
+    """Whoever does the work begins, rests and ends before or afterwards: else what is wished could fall between two looks."""
+    with transaction.atomic():
+        Work.objects.select_for_update().get(action=action)
+        yield
 
 
 def change(action: Action, when: set[Work.Status], **fields: object) -> int:

@@ -24,8 +24,9 @@ from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.management.commands.follow import stop_on_signals
 from quarantine.management.progress import reporting
 from quarantine.models import Action, Capability, Fate, Staff, Verb, Work
+from quarantine.performance import UNDER_WAY
 from quarantine.preparation import require_prepared
-from quarantine.worker import REST, UNDER_WAY, attempt
+from quarantine.worker import REST, attempt
 
 INTERRUPTED = 130
 HELD = 3  # exit code: it waits for approval
