@@ -81,7 +81,7 @@ def start(plan: Plan, *, staff: Staff, category: str, reason: str, submission: s
     if not plan.affected:
         msg = gettext("Nothing would change: all of it is so already, protected, or not on this server.")
         raise ActionError(msg)
-    asked = [intent_row(item) for item in plan.items if item.fate is not Fate.LEFT]
+    asked = [intent_row(item, plan.verb) for item in plan.items if item.fate is not Fate.LEFT]
     with transaction.atomic():
         hold_back(staff)
         held = bool(why_second_person(plan, staff=staff))
@@ -175,10 +175,13 @@ def clean_note(text: str) -> str:
     return note
 
 
-def intent_row(item: Item) -> tuple[str | None, ...]:
-    """As INTENT_FIELDS has it, but for the action."""
+def intent_row(item: Item, verb: Verb) -> tuple[str | None, ...]:
+    """As INTENT_FIELDS has it, but for the action. What a release would not change now it never will: else one that
+    was begun over what is not quarantined yet, and paused, would release more later than anybody had looked at.
+    """
     mxc = clean_mxc(item.mxc)
-    fate = Fate.FAILED if item.fate is Fate.FAILED else Fate.PENDING
+    settled = verb is Verb.RELEASE and item.fate is not Fate.CHANGED
+    fate = item.fate if settled or item.fate is Fate.FAILED else Fate.PENDING
     return mxc.origin, mxc.media_id, known_hash(item.row), fate, item.why, ""
 
 

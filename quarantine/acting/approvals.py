@@ -40,8 +40,8 @@ def open_proposals() -> QuerySet[Work]:
 
 
 def plan_again(action: Action, *, homeserver: Homeserver) -> Plan:
-    """What a held action would do now: the same media that was asked for, as it is by now."""
-    asked = action.intents.exclude(fate=Fate.FAILED).order_by("pk")
+    """What a held action would do now: the same media that was asked for and is not settled, as it is by now."""
+    asked = action.intents.filter(fate=Fate.PENDING).order_by("pk")
     return plan(verb=Verb(action.verb), aim=Aim(media=tuple(intent.mxc for intent in asked)), homeserver=homeserver)
 
 

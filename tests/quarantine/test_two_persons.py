@@ -11,12 +11,14 @@ from django.db import connections, models
 
 from quarantine.accounts.staff import account_of_automation, account_of_terminal
 from quarantine.acting import actions
-from quarantine.acting.actions import ActionError
+from quarantine.acting.actions import ActionError, Outcome
 from quarantine.acting.approvals import RulingError, approve, awaiting, decline, plan_again
 from quarantine.homeserver.media import HomeserverAwayError
-from quarantine.models import Action, Role, Verb, Work
+from quarantine.homeserver.sample import File
+from quarantine.models import Action, Change, Role, Verb, Work
+from quarantine.mxc import Mxc
 from tests.factories import make_staff
-from tests.quarantine.acting import begin, cache, do, perform, planned, status, upload
+from tests.quarantine.acting import begin, cache, do, outcome, perform, planned, status, upload
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -240,3 +242,41 @@ def test_accounts_of_one_id_at_the_provider_are_one_person(home, lena, root, med
     with pytest.raises(RulingError, match="somebody else"):
         approve(held, staff=lena, note="", seen=plan_again(held, homeserver=home).digest, homeserver=home)
     assert (awaiting(lena), awaiting(other), awaiting(root)) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("before", ["not-quarantined", "unknown"])
+def test_what_is_quarantined_only_later_is_not_released_by_what_was_begun_before(home, lena, root, before):
+    first, *others = [upload(home, name) for name in "abcdefgh"] if before == "not-quarantined" else named(8)
+    if before == "unknown":
+        home.cache_remote(File(sha256="0" * 64), mxc=first)
+    do(home, Verb.QUARANTINE, first, staff=root)
+    action = begin(home, Verb.RELEASE, first, *others, staff=lena)
+    assert status(action) == "waiting"
+    actions.pause(action, staff=lena)
+    if before == "unknown":
+        for number, mxc in enumerate(others, 1):
+            home.cache_remote(File(sha256=str(number) * 64), mxc=mxc)
+    do(home, Verb.QUARANTINE, *others, staff=root)
+    actions.resume(action, staff=lena)
+
+    perform(action, home)
+
+    assert list(Change.objects.filter(action=action).values_list("media_id", flat=True)) == [first.media_id]
+    kept = {"absent": 7} if before == "unknown" else {"already": 7}
+    assert outcome(action) == Outcome(asked=8, changed=1, **kept)
+
+
+def named(number):
+    return [Mxc("spam.example", f"id-{each}") for each in range(number)]
+
+
+def test_who_approves_a_release_is_shown_what_it_can_do(home, lena, root, media):
+    later = upload(home, "later")
+    held = begin(home, Verb.RELEASE, *media[:4], later, staff=lena)
+    do(home, Verb.QUARANTINE, later, staff=root)
+
+    shown = plan_again(held, homeserver=home)
+    approve(held, staff=root, note="", seen=shown.digest, homeserver=home)
+    perform(held, home)
+
+    assert shown.affected == outcome(held).changed == 4
