@@ -19,6 +19,7 @@ from quarantine.models import AccessEntry, Action, Chain, Change, Ledger, Reveal
 from quarantine.seals import BrokenSealError
 
 WINDOW = 10_000  # rows a statement
+FARTHEST = 2**63 - 1  # a position
 SINCE_1970 = 946_684_800_000_000  # PostgreSQL counts microseconds since 2000
 SEAL = ("salts", "digest", "chain")
 CHANGED = "its content is not what was recorded"
@@ -29,8 +30,8 @@ OTHER_END = (
     "the chain ends here with another value than the one on record: what came after is gone, or this was written anew"
 )
 OTHER_HEAD = "its chain value is not the one that was kept: it, or something before it, was written anew"
-
 FEWER = "up to here there are {rows:,} rows, and {told:,} were counted when they were recorded: some without a seal are gone"
+BEYOND = "it lies beyond where the chain ends by the record's own account, so nothing vouches for it"
 GONE = "a chain value was kept for this position, and there is no such row any more: it is gone"
 
 
@@ -144,8 +145,19 @@ class Scope:
 
     def conclude(self, done: Checked) -> Checked:
         """What can be said only at the end."""
-        done.fault = done.fault or self.fault_after(done) or self.fault_of_kept()
+        done.fault = done.fault or self.fault_after(done) or self.fault_beyond() or self.fault_of_kept()
         return done
+
+    def fault_beyond(self) -> Fault | None:
+        """A row above the end would never be checked, were the end moved down behind the gate's back."""
+        if self.end is None:
+            return None
+        table, key = self.table, self.table.key
+        newest, end = table.newest(upto=FARTHEST), table.end().position  # in this order: a row and the end move at once
+        open_to = table.open_to or (0 if end or table.model is Change else newest)  # at 0 nothing was ever sealed
+        beyond = table.objects().filter(**{f"{key}__gt": end}).exclude(**{f"{key}__lte": open_to}, chain=None)
+        first = beyond.order_by(key).values_list(key, flat=True).first()
+        return Fault(first, BEYOND) if first else None
 
     def fault_of_kept(self) -> Fault | None:
         """A row whose chain value was kept can't be compared where it is gone: that is for nobody else to notice."""
@@ -193,8 +205,7 @@ def together(done: Checked, more: Checked) -> Checked:
 
 
 def windows(table: Table, first: int, last: int) -> Iterator[list[tuple[Any, ...]]]:
-    given = (table.key, table.time or table.key)
-    names = (*given, *SEAL, *table.plain, *table.personal)
+    names = (table.key, table.time or table.key, *SEAL, *table.plain, *table.personal)
     after = first - 1
     while after < last:
         some = table.objects().filter(**{f"{table.key}__gt": after, f"{table.key}__lte": last}).order_by(table.key)

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from quarantine import inserting, ledger, seals
 from quarantine.chain import verification
-from quarantine.chain.verification import APART, BROKEN, CHANGED, OTHER_END, OTHER_HEAD, UNSEALED, check
+from quarantine.chain.verification import APART, BEYOND, BROKEN, CHANGED, OTHER_END, OTHER_HEAD, UNSEALED, check
 from quarantine.models import Action, Chain, Change, Ledger, Source
 from quarantine.sealing import NAME, content_of_change, link, seal
 from tests.factories import make_action, make_staff
@@ -190,6 +190,26 @@ def test_an_end_that_was_cut_off_is_found_with_a_kept_head(eight):
     assert fault(expected=kept)[0] == 8
 
 
+def test_rows_beyond_an_end_that_was_moved_down_are_found(eight):
+    row(7).update(uploader="@innocent:matrix.example")
+    Ledger.objects.update(head=5, chain=Change.objects.get(pk=5).chain)
+
+    assert fault() == (6, BEYOND)
+    assert check(table(), first=2, last=4).fault is None
+
+    Ledger.objects.update(head=0, chain=None, chain_from=None)
+    assert fault() == (1, BEYOND)
+
+
+def test_what_is_recorded_while_it_is_checked_is_not_beyond_the_end(eight):
+    scope = verification.Scope.of(table(), first=1, last=None)
+    done = verification.check_part(table(), scope.first, scope.last)
+
+    ledger.append([an_entry("later")])
+
+    assert (scope.conclude(done).fault, done.rows) == (None, 8)
+
+
 def test_positions_that_a_new_generation_leaves_out_are_not_missed(eight):
     ledger.new_generation()
     assert (fault(), check(table(), first=5).fault) == (None, None)
@@ -317,3 +337,26 @@ def test_actions_that_were_changed_or_removed_are_found(three):
 
     broken = [(middle, BROKEN), (middle, APART), (last, APART), (middle, OTHER_END)]
     assert found == [(middle, CHANGED)] * 6 + broken
+
+
+def test_actions_beyond_an_end_that_was_moved_down_or_taken_away_are_found(three):
+    end = Chain.objects.filter(pk=Action._meta.db_table)
+    end.update(position=three[0].pk, value=three[0].chain)
+    assert fault(1) == (three[1].pk, BEYOND)
+
+    end.delete()
+    assert fault(1) == (three[0].pk, BEYOND)
+
+
+def test_actions_that_another_release_added_last_are_told_from_those_that_were_put_there(three):
+    fourth = make_action(staff=three[0].staff)
+    Action._base_manager.filter(pk=fourth.pk).update(salts=None, digest=None, chain=None)
+    end = Chain.objects.filter(pk=Action._meta.db_table)
+    end.update(position=three[2].pk, value=three[2].chain)
+
+    assert fault(1) == (fourth.pk, BEYOND)
+    assert fault(1, open_to=fourth.pk) is None
+
+    Action._base_manager.update(salts=None, digest=None, chain=None)
+    end.delete()
+    assert fault(1) is None  # from before there were seals
