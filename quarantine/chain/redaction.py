@@ -1,7 +1,7 @@
 """Blanking personal data by law: the values and their salts go, what vouches for the rows stays.
 
 The one place that updates append-only rows, a few hundred at a time, and only the fields named in
-PERSONAL and their salts. That it is done, by whom and why is on the access record before anything is
+PERSONAL and their salts; and of notes that have no seal. That it is done, by whom and why is on the access record before anything is
 blanked; what was there is not. Safe to repeat: after a crash, the same again finds what is left.
 """
 
@@ -25,6 +25,7 @@ from quarantine.models import (
     Ledger,
     MediaItem,
     Mute,
+    RolledUp,
     Ruling,
     Staff,
     Tally,
@@ -34,21 +35,31 @@ from quarantine.seals import REDACTED, BrokenSealError
 
 WINDOW = 500  # rows a transaction
 REASON_LENGTH = 2_000
-NAMES = {Change: "changes", Action: "actions", Ruling: "rulings", AccessEntry: "lines of the access record"}
+NAMES = {
+    Change: "changes",
+    Action: "actions",
+    Ruling: "rulings",
+    Alert: "alerts",
+    AccessEntry: "lines of the access record",
+}
 KEYED = ("uploader", "actor")  # kinds of tallies whose keys are people
 
-type Model = type[Change] | type[Action] | type[Ruling] | type[AccessEntry]
+type Row = Change | Action | Ruling | Alert | AccessEntry
 
 
 class RedactionError(Exception):
     """The message is a sentence for the person who asked."""
 
 
+class UnfitRowError(RedactionError):
+    """A row can't be blanked. What was before it is blanked already."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """In which rows of one table which fields are to be blanked."""
 
-    model: Model
+    model: type[Row]
     wanted: Q
     fields: tuple[str, ...]
 
@@ -94,7 +105,9 @@ def of_user(user: str) -> Redaction:
         Part(model=Change, wanted=Q(changed_by=user), fields=("changed_by",)),
         Part(model=Action, wanted=Q(target=user), fields=("target",)),
         Part(model=AccessEntry, wanted=Q(who=user), fields=("who", "address", "details")),
+        Part(model=AccessEntry, wanted=Q(target=user, what=Access.ACCOUNT_LINKED), fields=("details",)),
         Part(model=AccessEntry, wanted=Q(target=user), fields=("target",)),
+        Part(model=Alert, wanted=of_person(user), fields=("note",)),
     )
     return Redaction(of="user", about="", parts=parts, items=Q(uploader=user), person=user)
 
@@ -110,6 +123,11 @@ def of_action(number: int) -> Redaction:
     return Redaction(of="action", about=str(number), parts=parts)
 
 
+def of_alert(number: int) -> Redaction:
+    """What was written when it was acknowledged."""
+    return Redaction(of="alert", about=str(number), parts=(Part(model=Alert, wanted=Q(pk=number), fields=("note",)),))
+
+
 def check_reason(reason: str) -> str:
     reason = reason.strip()
     if not 1 <= len(reason) <= REASON_LENGTH:
@@ -121,24 +139,36 @@ def check_reason(reason: str) -> str:
 def redact(
     redaction: Redaction, *, reason: str, by: Staff | None, progress: Callable[[int], object] = lambda _: None
 ) -> int:
-    """Blank it; returns the number of rows. Raises RedactionError before anything has happened."""
+    """Blank it; returns the number of rows. Raises RedactionError before anything has happened, or UnfitRowError."""
     reason = check_reason(reason)
     check_account(redaction)
     record(Access.REDACTION, by=by, target=redaction.about, of=redaction.of, reason=reason, rows=redaction.counts())
-    rows = 0
-    for part in redaction.parts:
-        for blanked in windows(part):
-            rows += blanked
-            progress(rows)
     if redaction.items is not None:
-        forget_uploaders(redaction.items)
+        forget_uploaders(redaction.items)  # first: the gate puts into new rows what it remembers
+    try:
+        rows = blank_parts(redaction.parts, progress)
+    finally:
+        forget_what_is_kept()
     if redaction.person:
         forget_in_sums(redaction.person)
         forget_in_alerts(redaction.person)
         rename_account(redaction.person)
-    # What is kept in memory for this state of the ledger is out of date.
-    Ledger.objects.update(redactions=Coalesce(F("redactions"), Value(0)) + 1)
+        forget_what_is_kept()
     return rows
+
+
+def blank_parts(parts: tuple[Part, ...], progress: Callable[[int], object]) -> int:
+    rows = 0
+    for part in parts:
+        for blanked in windows(part):
+            rows += blanked
+            progress(rows)
+    return rows
+
+
+def forget_what_is_kept() -> None:
+    """What is kept in memory for this state of the ledger, or is being added up, is out of date."""
+    Ledger.objects.update(redactions=Coalesce(F("redactions"), Value(0)) + 1)
 
 
 def windows(part: Part) -> Iterator[int]:
@@ -155,9 +185,9 @@ def windows(part: Part) -> Iterator[int]:
         after = rows[-1].pk
 
 
-def blank(row: Change | Action | Ruling | AccessEntry, fields: tuple[str, ...]) -> None:
-    if isinstance(row, Ruling):  # the access record vouches for it: it has no seal of its own
-        Ruling._base_manager.filter(pk=row.pk).update(note=REDACTED)
+def blank(row: Row, fields: tuple[str, ...]) -> None:
+    if isinstance(row, Ruling | Alert):  # they have no seal of their own; of rulings the access record vouches for it
+        type(row)._base_manager.filter(pk=row.pk).update(**dict.fromkeys(fields, REDACTED))
         return
     names = type(row).PERSONAL
     values, salts = [getattr(row, name) for name in names], row.salts
@@ -169,7 +199,7 @@ def blank(row: Change | Action | Ruling | AccessEntry, fields: tuple[str, ...]) 
             told, salts = seals.redact(values, bytes(salts), which=which)
         except BrokenSealError as error:
             msg = f"Row {row.pk} of {row._meta.db_table} does not fit its seal: look at it first (manage.py verify)."
-            raise RedactionError(msg) from error
+            raise UnfitRowError(msg) from error
     type(row)._base_manager.filter(pk=row.pk).update(salts=salts, **dict(zip(names, told, strict=True)))
 
 
@@ -189,6 +219,8 @@ def forget_uploaders(items: Q) -> None:
 
 
 def forget_in_sums(person: str) -> None:
+    with transaction.atomic():  # whoever is about to store sums from before has done so then, or finds them out of date
+        list(RolledUp.objects.select_for_update())
     for tally in Tally.objects.filter(kind__in=KEYED, counts__has_key=person).iterator(chunk_size=WINDOW):
         counts = dict(tally.counts)
         counts[REDACTED] = counts.get(REDACTED, 0) + counts.pop(person)
@@ -197,9 +229,14 @@ def forget_in_sums(person: str) -> None:
 
 def forget_in_alerts(person: str) -> None:
     """What goes on ends with it: two that are blanked could not go on side by side."""
-    alerts = Alert.objects.filter(kind=AlertKind.RELEASE, subject=person)
+    alerts = Alert.objects.filter(of_person(person))
     alerts.update(subject=REDACTED, ended_at=Coalesce("ended_at", "last_at"))
-    Mute.objects.filter(kind=AlertKind.RELEASE, subject=person).update(subject=REDACTED)
+    Mute.objects.filter(of_person(person)).update(subject=REDACTED)
+
+
+def of_person(name: str) -> Q:
+    """Alerts and mutes that are about a person."""
+    return Q(kind=AlertKind.RELEASE, subject=name)
 
 
 def check_account(redaction: Redaction) -> None:

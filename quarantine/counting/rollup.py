@@ -48,7 +48,8 @@ def roll_up(
     head = ledger.current().head
     while not stop() and (block := next_block(head)) is not None:
         size, start = block
-        store(size, start, list(summaries(size, start)))
+        redactions = ledger.current().redactions
+        store(size, start, list(summaries(size, start)), redactions=redactions)
         progress(min(ends()[SIZES[0]], head), head)
 
 
@@ -64,13 +65,17 @@ def next_block(head: int) -> tuple[int, int] | None:
     return None
 
 
-def store(size: int, start: int, tallies: Sequence[Tally]) -> bool:
-    """Keep a block's tallies; False if another process did."""
+def store(size: int, start: int, tallies: Sequence[Tally], *, redactions: int | None) -> bool:
+    """Keep a block's tallies; False if another process did, or if personal data was blanked after so many `redactions`."""
     with transaction.atomic():
         first = RolledUp.objects.filter(size=size, end=start).update(end=start + size) == 1
-        if first:
+        current = (
+            ledger.current().redactions == redactions
+        )  # looked at with that row held: see redaction.forget_in_sums
+        if first and current:
             Tally.objects.bulk_create(tallies)
-    return first
+        transaction.set_rollback(not current)
+    return first and current
 
 
 def summaries(size: int, start: int) -> Iterator[Tally]:

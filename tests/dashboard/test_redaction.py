@@ -12,8 +12,8 @@ from quarantine.accounts.access_record import record
 from quarantine.acting import approvals
 from quarantine.alerting import alert_rules, alerts
 from quarantine.chain import evidence, redaction, verification
-from quarantine.chain.redaction import RedactionError, of_action, of_media, of_user, redact
-from quarantine.counting import tallies
+from quarantine.chain.redaction import RedactionError, of_action, of_alert, of_media, of_user, redact
+from quarantine.counting import rollup, tallies
 from quarantine.models import (
     Access,
     AccessEntry,
@@ -199,6 +199,86 @@ def test_alerts_forget_the_person_too(story):
     assert MALLORY not in "".join(everything())
 
 
+def alerted(kind, subject, *, note):
+    alert = alerts.begin(alert_rules.rule_of(kind), subject, number=1, since=BEGINNING, last_at=BEGINNING)
+    assert alert_rules.acknowledge(alert, note=note, staff=make_staff(f"ack{alert.pk}"))
+    return alert
+
+
+def test_what_was_written_of_an_alert_is_gone_with_the_person_it_was_about(story):
+    alerted(AlertKind.RELEASE, MALLORY, note="mallory is my neighbour")
+    alerted(AlertKind.RELEASE, "@eve:matrix.example", note="on leave")
+    alerted(AlertKind.FAILED, "action", note="the proxy")
+
+    redact(of_user(MALLORY), reason=WHY, by=None)
+
+    notes = Alert.objects.order_by("pk").values_list("subject", "note")
+    assert list(notes) == [(REDACTED, REDACTED), ("@eve:matrix.example", "on leave"), ("action", "the proxy")]
+
+
+def test_one_alert_loses_its_note(story, client):
+    alert, other = (alerted(AlertKind.BURST, f"{name}.example", note="mallory again") for name in "ab")
+
+    said = run("--alert", str(alert.pk), "--reason", WHY, "--yes")
+
+    assert "Rows with something to blank: 1 alerts." in said
+    assert list(Alert.objects.order_by("pk").values_list("subject", "note")) == [
+        ("a.example", REDACTED),
+        ("b.example", "mallory again"),
+    ]
+    assert json.loads(AccessEntry.objects.get().details) == {"of": "alert", "reason": WHY, "rows": {"alerts": 1}}
+    client.force_login(make_staff("vera", role=Role.VIEWER))
+    assert [REDACTED in client.get(f"/alerts/{each.pk}/").text for each in (alert, other)] == [True, False]
+    assert redact(of_alert(alert.pk), reason=WHY, by=None) == 0
+
+
+def test_the_providers_name_for_who_was_given_an_account_is_gone(story):
+    record(Access.ACCOUNT_LINKED, by=None, target=MALLORY, subject="mallory-at-work")
+    record(Access.ROLE_CHANGED, by=None, target=MALLORY, before="viewer", after="lead")
+
+    redact(of_user(MALLORY), reason=WHY, by=None)
+
+    lines = AccessEntry.objects.exclude(what=Access.REDACTION).order_by("pk").values_list("target", "details")
+    assert list(lines) == [(REDACTED, REDACTED), (REDACTED, '{"after": "lead", "before": "viewer"}')]
+    assert_fits(ledger=2, actions=1, access=2)
+
+
+# --- What goes on meanwhile ---------------------------------------------------------------
+
+
+def test_a_change_that_is_recorded_meanwhile_does_not_bring_the_name_back(story, monkeypatch):
+    """Its media is no longer on the homeserver, so the gate puts in what it remembers."""
+    windows = redaction.windows
+
+    def late(part):
+        yield from windows(part)
+        ledger.append([an_entry("a", quarantined=False)])
+
+    monkeypatch.setattr(redaction, "windows", late)
+
+    redact(of_user(MALLORY), reason=WHY, by=None)
+
+    assert changes("media_id", "uploader")[3:] == [("a", "")]
+
+
+def test_sums_that_are_being_added_up_meanwhile_do_not_bring_the_name_back(story, monkeypatch):
+    monkeypatch.setattr(rollup, "SIZES", (4, 8))
+    summaries, due = rollup.summaries, [of_user(MALLORY)]
+
+    def slow(*block):
+        found = list(summaries(*block))
+        if due:
+            redact(due.pop(), reason=WHY, by=None)
+        return found
+
+    monkeypatch.setattr(rollup, "summaries", slow)
+
+    rollup.roll_up()
+
+    [tally] = Tally.objects.filter(kind="uploader")
+    assert tally.counts == {REDACTED: 2, "@ann:matrix.example": 1}
+
+
 def test_it_is_on_record_without_what_was_there(story):
     ann = make_staff("ann", role=Role.ADMIN)
 
@@ -209,7 +289,11 @@ def test_it_is_on_record_without_what_was_there(story):
     assert told[0] == (
         "ann",
         "",
-        {"of": "user", "reason": WHY, "rows": {"changes": 2, "actions": 1, "lines of the access record": 0}},
+        {
+            "of": "user",
+            "reason": WHY,
+            "rows": {"changes": 2, "actions": 1, "lines of the access record": 0, "alerts": 0},
+        },
     )
     assert told[1][1:] == ("mxc://matrix.example/c", {"of": "media", "reason": WHY, "rows": {"changes": 1}})
 
@@ -229,6 +313,19 @@ def test_a_row_that_does_not_fit_is_left_alone(story):
         redact(of_user(MALLORY), reason=WHY, by=None)
 
     assert Change.objects.get(pk=2).uploader == MALLORY
+
+
+def test_what_was_blanked_before_a_row_that_does_not_fit_is_not_denied(story, client):
+    client.force_login(make_staff("vera", role=Role.VIEWER))
+    assert "mallory.png" in client.get("/").text
+    Action._base_manager.filter(pk=story.pk).update(salts=b"\0\0\0")
+
+    with pytest.raises(CommandError, match="What was blanked before it stays blanked") as refused:
+        run("--user", MALLORY, "--reason", WHY, "--yes")
+
+    assert (refused.value.returncode, "Nothing" in str(refused.value)) == (1, False)
+    assert changes("uploader")[:2] == [(REDACTED,), (REDACTED,)]
+    assert "mallory.png" not in client.get("/").text
 
 
 def test_pages_show_it_at_once(story, client):
@@ -285,6 +382,7 @@ def test_it_blanks_with_yes_alone(story):
         (["--user", MALLORY, "--reason", " "], "Say why"),
         (["--user", "", "--reason", WHY], "--user is a name"),
         (["--user", "priya", "--reason", WHY], "account in use"),
+        (["--alert", "999", "--reason", WHY], "There is no alert 999"),
         (["--action", "999", "--reason", WHY], "There is no action 999"),
         (["--media", "abc", "--reason", WHY], "Nothing was blanked"),
         (["--user", MALLORY, "--reason", WHY, "--staff", "nobody"], "no account"),

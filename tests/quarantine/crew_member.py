@@ -167,10 +167,10 @@ def add_up(line, *, sizes, kept, slow):
     rollup.SIZES, rollup.KEPT = tuple(sizes), kept
     said, store = [], rollup.store
 
-    def announce(*block):
+    def announce(*block, **known):
         if not said:
             said.append(line.say("adding"))
-        return store(*block)
+        return store(*block, **known)
 
     def linger(execute, sql, params, many, context):
         if sql.startswith('INSERT INTO "quarantine_tally"'):

@@ -10,16 +10,18 @@ from django.db import DatabaseError
 
 from quarantine.accounts.staff import StaffError, find
 from quarantine.chain import redaction
-from quarantine.chain.redaction import Redaction, RedactionError
+from quarantine.chain.redaction import Redaction, RedactionError, UnfitRowError
 from quarantine.fold import LedgerError
 from quarantine.management.progress import reporting
-from quarantine.models import Action, Staff
+from quarantine.models import Action, Alert, Staff
 from quarantine.mxc import Mxc, MxcError
 from quarantine.preparation import require_prepared
 
 
 class Command(BaseCommand):
-    help = "Blank personal data for good: of one media item, one user or one action. The chain goes on fitting."
+    help = (
+        "Blank personal data for good: of one media item, one user, one action or one alert. The chain goes on fitting."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,6 +31,7 @@ class Command(BaseCommand):
         of.add_argument(
             "--action", type=int, metavar="N", help="what it was aimed at, the reason, and the notes of approvals"
         )
+        of.add_argument("--alert", type=int, metavar="N", help="the note of who acknowledged it")
         parser.add_argument("--reason", required=True, metavar="TEXT", help="kept on record: name nobody in it")
         parser.add_argument("--staff", metavar="NAME", help="the account on whose behalf; without it: terminal")
         parser.add_argument("--dry-run", action="store_true", help="show what would be blanked, blank nothing")
@@ -43,6 +46,9 @@ class Command(BaseCommand):
             wanted = wanted_of(options)
             redaction.check_account(wanted)
             self.go(wanted, options, by=by)
+        except UnfitRowError as error:
+            msg = f"{error} What was blanked before it stays blanked; run the same again afterwards."
+            raise CommandError(msg) from error
         except (RedactionError, StaffError, MxcError) as error:
             raise CommandError(f"{error} Nothing was blanked.", returncode=2) from error
         except LedgerError as error:
@@ -98,6 +104,11 @@ def wanted_of(options: dict[str, Any]) -> Redaction:
             msg = "--user is a name."
             raise RedactionError(msg)
         return redaction.of_user(options["user"])
+    if options["alert"] is not None:
+        if not Alert.objects.filter(pk=options["alert"]).exists():
+            msg = f"There is no alert {options['alert']}."
+            raise RedactionError(msg)
+        return redaction.of_alert(options["alert"])
     if not Action.objects.filter(pk=options["action"]).exists():
         msg = f"There is no action {options['action']}."
         raise RedactionError(msg)
