@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboard.exports.action_exports import action_export as exported
 from dashboard.http import render_page
+from dashboard.planned import SHOWN, held_plan_context, plan_context
 from dashboard.recorded import recorded
 from dashboard.search.action_filters import ActionFilter
 from dashboard.search.intake import Request
@@ -29,7 +30,6 @@ from quarantine.accounts.staff import require
 from quarantine.acting import actions
 from quarantine.acting.actions import ActionError, Outcome
 from quarantine.acting.aims import AimError
-from quarantine.acting.approvals import plan_again
 from quarantine.acting.plans import INVERSE, Plan, PlanError, plan, plan_undo
 from quarantine.acting.two_persons import adds_up, why_held
 from quarantine.homeserver.connect import gateway
@@ -38,8 +38,6 @@ from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.models import Action, Capability, Category, Cause, Change, Fate, Return, Ruling, Verb, Work
 from quarantine.worker import perform_if_small
 
-SHOWN = 100  # media items of a plan or an action that are listed
-LEFT_OUT = (Fate.ALREADY, Fate.PROTECTED, Fate.ABSENT, Fate.LEFT, Fate.FAILED)
 SUBMISSION = 64  # characters
 SWAPS = {"progress": "progress-update"}
 WITH = ("work", "staff", "undoes", "proposal", "ruling__staff")
@@ -103,20 +101,6 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
     }
     status = HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK
     return render_page(request, "dashboard/action_plan.html", context, status=status)
-
-
-def plan_context(shown: Plan) -> dict[str, Any]:
-    """What the partials of a plan's page need; an action that waits for approval shows them too."""
-    return {
-        "plan": shown,
-        "left_out": [(fate, label_of(fate), len(shown.of_fate(fate))) for fate in LEFT_OUT if shown.of_fate(fate)],
-        "listed": shown.items[:SHOWN],
-        "unlisted": max(0, len(shown.items) - SHOWN),
-    }
-
-
-def label_of(fate: Fate) -> str:
-    return gettext("Left alone") if fate is Fate.LEFT else str(fate.label)
 
 
 def decided(request: StaffRequest, shown: Plan) -> Action:
@@ -259,7 +243,7 @@ def detail(request: StaffRequest, action: Action, *, problem: str = "", status: 
 
 
 def held_context(request: StaffRequest, action: Action) -> dict[str, Any]:
-    """Who looks may see the plan as it is now, as far as they could have planned it."""
+    """Who looks may see the plan as it is by now, as far as they could have planned it."""
     mine = action.staff_id == request.user.pk
     context = {
         "late": action.proposal.is_late(datetime.now(UTC)),
@@ -270,7 +254,7 @@ def held_context(request: StaffRequest, action: Action) -> dict[str, Any]:
     if not request.user.may(Capability.ACT):
         return context
     try:
-        return context | plan_context(plan_again(action, homeserver=gateway()))
+        return context | held_plan_context(action)
     except (PlanError, HomeserverError, HomeserverAwayError) as error:
         return context | {"unplanned": str(error)}
 

@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
+from dashboard.planned import forget
 from dashboard.signing_in.freshness import require_fresh
 from dashboard.views.account import StaffRequest
 from dashboard.views.actions import WITH, detail
@@ -65,6 +66,6 @@ def action_withdraw(request: StaffRequest, number: int) -> HttpResponse:
 
 def refused(request: StaffRequest, number: int, why: str, status: HTTPStatus) -> HttpResponse:
     """The action as it is now, and why that could not be."""
-    return detail(
-        request, get_object_or_404(Action.objects.select_related(*WITH), pk=number), problem=why, status=status
-    )
+    action = get_object_or_404(Action.objects.select_related(*WITH), pk=number)
+    forget(action)
+    return detail(request, action, problem=why, status=status)

@@ -9,6 +9,7 @@ from django.test import Client
 
 from quarantine import ledger
 from quarantine.homeserver.media import HomeserverAwayError
+from quarantine.homeserver.models import RemoteMedia
 from quarantine.homeserver.sample import File, SampleHomeserver
 from quarantine.models import Action, Role, Ruling, Work
 from quarantine.mxc import Mxc
@@ -99,6 +100,35 @@ def test_what_was_not_seen_is_not_approved_and_a_decline_needs_a_note(home, peop
     assert (late.status_code, quarantined(home)) == (409, False)
 
 
+def test_many_looks_at_what_waits_plan_it_once(home, people, held, django_assert_num_queries):
+    for person, statements in (("root", 3), ("lena", 0)):
+        with django_assert_num_queries(statements, using="homeserver"):
+            assert "mxc://spam.example/a" in as_(people[person]).get(held).text
+
+
+def test_an_old_look_approves_nothing_and_is_followed_by_a_new_one(home, people, held):
+    root = as_(people["root"])
+    seen = root.get(held).context["plan"]
+    home.cache_remote(File(sha256="a" * 64), mxc=Mxc("other.example", "copy"))
+    assert root.get(held).context["plan"] == seen
+
+    refused = root.post(f"{held}approve/", {"digest": seen.digest})
+
+    now = refused.context["plan"]
+    assert (refused.status_code, seen.affected, now.affected, quarantined(home)) == (409, 1, 2, False)
+    assert "Now it is 2" in refused.text
+    assert root.post(f"{held}approve/", {"digest": now.digest}).status_code == 302
+    assert quarantined(home)
+
+
+def test_what_is_kept_of_a_plan_is_in_each_readers_language(home, people, held):
+    RemoteMedia.objects.all().delete()
+
+    pages = [as_(people["root"]).get(held, headers={"Accept-Language": tongue}).text for tongue in ("en", "de", "en")]
+
+    assert ["Not on this server" in page for page in pages] == [True, False, True]
+
+
 def test_who_asked_is_offered_to_withdraw_and_others_nothing(home, people, held):
     pages = {name: as_(person).get(held).text for name, person in people.items()}
 
@@ -116,7 +146,7 @@ def test_while_the_homeserver_is_away_it_can_be_declined_alone(home, people, hel
     def away(*_, **__):
         raise HomeserverAwayError("gone")
 
-    monkeypatch.setattr("dashboard.views.actions.plan_again", away)
+    monkeypatch.setattr("dashboard.planned.plan_again", away)
     monkeypatch.setattr("quarantine.acting.approvals.plan_again", away)
     root = as_(people["root"])
 
