@@ -12,9 +12,11 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
 from allauth.socialaccount.models import SocialAccount
 
+from quarantine import ledger
 from quarantine.models import AccessEntry, Staff
 from tests.dashboard.people import signed_in
 from tests.environment import ROOT
+from tests.factories import make_categories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PASSWORD = "correct horse battery"
@@ -97,6 +99,31 @@ def test_a_database_that_is_not_there_is_a_sentence(staff, tmp_path, place):
     assert run.returncode == 1
     assert run.stderr.decode().startswith("CommandError: The ledger's database can't be used: ")
     assert "hunter2" not in run.stderr.decode()
+    assert len(run.stderr.splitlines()) == 1
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["staff", "disable", b"a\xff"],
+        ["redact", "--user", b"@a\xff:x.example", "--reason", "x", "--yes"],
+        ["quarantine", "--user", b"@a\xff:x.example", "--yes"],
+        ["token", "revoke", b"a\xff"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_an_argument_that_is_no_text_is_a_sentence(process_env, words):
+    ledger.bind()
+    make_categories()
+
+    run = subprocess.run(
+        [sys.executable, "manage.py", *words], cwd=ROOT, env=process_env(), capture_output=True, check=False
+    )
+
+    assert run.returncode == 1
+    assert run.stderr.decode().startswith("manage.py: This argument is not text in UTF-8: '")
+    assert "\\udcff" in run.stderr.decode()
     assert len(run.stderr.splitlines()) == 1
 
 
