@@ -3,6 +3,7 @@
 What was posted waits in the session meanwhile and is done when the answer is right: no form is lost.
 """
 
+import json
 import time
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from django.urls import resolve, reverse
 from dashboard.signing_in.session_store import BEGAN
 
 WAITING = "waiting_request"  # in a session
+KEPT = {"PATH_INFO", "QUERY_STRING", "HTTP_REFERER"}  # of its META: the rest has the cookie in it, or a token
 
 
 def require_fresh(request: HttpRequest) -> None:
@@ -40,16 +42,24 @@ def ask_again(request: HttpRequest) -> HttpResponseRedirect:
     """To the page that asks; from there back here."""
     back = request.get_full_path()
     if request.method == "POST":
-        request.session[WAITING] = serialize_request(request)
+        request.session[WAITING] = kept_of(request)
         back = request.path  # its query waits with it
     return HttpResponseRedirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': back})}")
+
+
+def kept_of(request: HttpRequest) -> str:
+    """What is needed to do it later, and no more: sessions stand in the database, where no key of one may be."""
+    told = json.loads(serialize_request(request))
+    return json.dumps(told | {"META": {name: value for name, value in told["META"].items() if name in KEPT}})
 
 
 def resume(request: HttpRequest, *, back: str) -> HttpResponseBase:
     """Do what waited, if it is what `back` leads to; else go there."""
     waiting = request.session.pop(WAITING, None)
     if waiting:
+        present = request.META
         suspended = deserialize_request(waiting, request)
+        suspended.META = present | {name: value for name, value in suspended.META.items() if name in KEPT}
         if suspended.path == back:
             view = suspended.resolver_match = resolve(suspended.path_info)
             response: HttpResponseBase = view.func(suspended, *view.args, **view.kwargs)

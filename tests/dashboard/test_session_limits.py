@@ -167,6 +167,19 @@ def test_what_waited_is_not_done_when_one_goes_elsewhere(stale):
     assert not Consumer.objects.exists()
 
 
+def test_what_waits_holds_no_key_of_the_session(stale):
+    stale.post("/consumers/add/", TOKEN, headers={"Authorization": "Bearer secret"})
+    row = Session.objects.get()
+    held = str(row.get_decoded())
+
+    assert "hma" in held
+    for secret in (stale.cookies["quarantine_session"].value, "Bearer secret"):
+        assert secret not in held
+    answer = confirm(stale, "/consumers/add/", headers={"Accept-Language": "de"})
+    assert "hma" in answer.text
+    assert stale.cookies["quarantine_session"].value == stale.session.session_key
+
+
 @pytest.mark.parametrize(
     ("method", "address"),
     [
