@@ -17,6 +17,7 @@ from django.urls import resolve, reverse
 from dashboard.signing_in.session_store import BEGAN
 
 WAITING = "waiting_request"  # in a session
+SHOWN = "shown_there_at"  # in a session: when the provider of single sign-on asked them, as it says
 KEPT = {"PATH_INFO", "QUERY_STRING", "HTTP_REFERER"}  # of its META: the rest has the cookie in it, or a token
 
 
@@ -31,11 +32,21 @@ def is_fresh(request: HttpRequest) -> bool:
 
 
 def shown_at(request: HttpRequest) -> float:
-    """When this person last showed who they are in this session: by signing in, or asked again."""
+    """When this person last showed who they are in this session: by signing in, or asked again.
+
+    A provider lets in whoever sits at a browser it knows: what counts is when it asked them.
+    """
     records = get_authentication_records(request, request.user)
-    times: list[float] = [record["at"] for record in records]
-    began: float = request.session.get(BEGAN, 0.0)
+    shown = [record for record in records if record["method"] != "socialaccount" or "reauthenticated" in record]
+    by_provider = len(shown) < len(records)
+    began: float = request.session.get(SHOWN if by_provider else BEGAN, 0.0)
+    times: list[float] = [record["at"] for record in shown]
     return max([began, *times])
+
+
+def note_asked_there(request: HttpRequest, at: object) -> None:
+    """The provider's `auth_time` of a sign-in; one that tells none has shown nobody."""
+    request.session[SHOWN] = min(float(at), time.time()) if isinstance(at, int | float) else 0.0
 
 
 def ask_again(request: HttpRequest) -> HttpResponseRedirect:

@@ -19,7 +19,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext, gettext_lazy
 
 from dashboard.signing_in.devices import known_device, remember_device
-from dashboard.signing_in.freshness import is_fresh
+from dashboard.signing_in.freshness import is_fresh, note_asked_there
 from quarantine.models import Staff
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,9 @@ class StaffAdapter(DefaultAccountAdapter):
     def post_login(self, request: HttpRequest, user: Staff, **details: Any) -> HttpResponse:
         """Take the occasion to forget sessions that have run out: an index away, and nobody else does it."""
         request.session.clear_expired()
+        by_provider = (details.get("signal_kwargs") or {}).get("sociallogin")
+        if by_provider:
+            note_asked_there(request, by_provider.state.get("auth_time"))
         response: HttpResponse = super().post_login(request, user, **details)
         remember_device(request, response, user.username)
         return response

@@ -118,6 +118,7 @@ def admit(request: HttpRequest, sociallogin: SocialLogin, claims: dict[str, Any]
     SocialAccount.objects.filter(pk=sociallogin.account.pk).update(extra_data={})
     if role is None:
         raise RefusedError(no_role())
+    sociallogin.state["auth_time"] = claims.get("auth_time")  # for whoever has signed in: a session begins anew then
 
 
 def name_in(claims: dict[str, Any]) -> str:

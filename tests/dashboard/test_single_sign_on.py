@@ -1,6 +1,5 @@
 """Signing in at a real provider of OpenID Connect, which the test starts."""
 
-import time
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,11 +11,12 @@ from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client
 
+from dashboard.signing_in.freshness import SHOWN
 from dashboard.signing_in.renewal import TRIED
 from dashboard.signing_in.session_store import BEGAN, RENEWED
 from dashboard.signing_in.sessions import UNATTENDED
 from quarantine.accounts.staff import disable_staff
-from quarantine.models import AccessEntry, Consumer, Role, Staff
+from quarantine.models import AccessEntry, Role, Staff
 from tests import providers
 from tests.dashboard.people import sign_in
 from tests.environment import settings_with
@@ -271,42 +271,6 @@ def test_a_second_factor_that_is_required_is_the_providers(client, people, setti
     assert is_signed_in(client)
 
 
-@pytest.fixture
-def stale(client, people):
-    people("17", preferred_username="carla", groups=["bosses"])
-    come_in(client)
-    session = client.session
-    session["began_at"] = time.time() - 3000
-    session["account_authentication_methods"][-1]["at"] = time.time() - 3000
-    session.save()
-    return client
-
-
-def test_whoever_is_asked_again_shows_it_at_the_provider(stale):
-    asked = stale.post("/consumers/add/", {"name": "hma", "scope": "changes:read"}).headers["Location"]
-    assert "Show it at single sign-on" in stale.get(asked).text
-    address = begin(stale, "/account/confirm/sso/", next="/consumers/add/")
-    question = parse_qs(urlsplit(address).query)
-    assert (question["prompt"], question["max_age"]) == (["login"], ["0"])
-    assert not Consumer.objects.exists()
-
-    answer = stale.get(at_provider(address))
-
-    assert "The token of hma" in answer.text
-    assert Session.objects.count() == 1
-
-
-def test_somebody_else_there_is_not_who_was_asked(stale, people):
-    people("20", preferred_username="eve", groups=["bosses"])
-    stale.post("/consumers/add/", {"name": "hma", "scope": "changes:read"})
-
-    answer = stale.get(at_provider(begin(stale, "/account/confirm/sso/", next="/consumers/add/"), "20"))
-
-    assert answer.status_code == 403
-    assert not Consumer.objects.exists()
-    assert stale.get("/account/factors/app/").headers["Location"].startswith("/account/confirm/")
-
-
 def test_there_is_no_password_to_change(client, people):
     come_in(client)
 
@@ -324,7 +288,7 @@ def aged(client, minutes):
     session = client.session
     for record in session["account_authentication_methods"]:
         record["at"] -= 60 * minutes
-    for name in {BEGAN, RENEWED, TRIED} & set(session.keys()):
+    for name in {BEGAN, RENEWED, SHOWN, TRIED} & set(session.keys()):
         session[name] -= 60 * minutes
     session.save()
     return client
@@ -376,14 +340,6 @@ def test_a_role_that_was_taken_away_is_gone_then(client, people, groups, role):
     assert ("gives you no role here" in back.text) == (role is None)
     assert is_signed_in(client) == is_signed_in(other) == (role is not None)
     assert Staff.objects.get().role == (role or Role.MODERATOR)
-
-
-def test_asked_again_the_role_is_heeded_too(stale, people):
-    people("17", preferred_username="carla", groups=["others"])
-
-    answer = stale.get(at_provider(begin(stale, "/account/confirm/sso/", next="/consumers/")))
-
-    assert (answer.status_code, is_signed_in(stale)) == (403, False)
 
 
 @pytest.mark.usefixtures("people")
