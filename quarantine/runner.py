@@ -12,12 +12,13 @@ from datetime import UTC, date, datetime, time
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
+from quarantine.accounts.access_record import record
 from quarantine.accounts.staff import require
 from quarantine.backfill import LOCK, TABLES, Job
 from quarantine.fold import LedgerError
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.locks import only_one
-from quarantine.models import Capability, Leg, Run, Staff
+from quarantine.models import Access, Capability, Leg, Run, Staff
 from quarantine.walk import Pace
 
 logger = logging.getLogger(__name__)
@@ -38,18 +39,23 @@ def ask(kind: Run.Kind, *, staff: Staff) -> Run:
                 kind=kind, status=Run.Status.REQUESTED, started_at=now, updated_at=now, staff=staff
             )
             Leg.objects.bulk_create([Leg(run=run, over=each) for each in over])
-        elif run.status != Run.Status.RUNNING or run.is_silent(now):
+        elif run.status == Run.Status.REQUESTED or (run.status == Run.Status.RUNNING and not run.is_silent(now)):
+            return run
+        else:
             run.status, run.pause_asked, run.updated_at = Run.Status.REQUESTED, False, now
             run.save(update_fields=["status", "pause_asked", "updated_at"])
+        record(Access.RUN_CONTROLLED, by=staff, target=f"{run.kind} {run.pk}", asked="start")
     return run
 
 
 def pause(run: Run, *, staff: Staff) -> None:
     """Have a run stop where it is; it can go on later. NotAllowedError for whoever may not."""
     require(staff, Capability.BACKFILL)
-    waiting = Run.objects.filter(pk=run.pk, status=Run.Status.REQUESTED)
-    if not waiting.update(status=Run.Status.STOPPED):
-        Run.objects.filter(pk=run.pk, status=Run.Status.RUNNING).update(pause_asked=True)
+    this = Run.objects.filter(pk=run.pk)
+    with transaction.atomic():
+        stopped = this.filter(status=Run.Status.REQUESTED).update(status=Run.Status.STOPPED)
+        if stopped or this.filter(status=Run.Status.RUNNING, pause_asked=False).update(pause_asked=True):
+            record(Access.RUN_CONTROLLED, by=staff, target=f"{run.kind} {run.pk}", asked="pause")
 
 
 @dataclass

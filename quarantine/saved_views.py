@@ -9,8 +9,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
+from quarantine.accounts.access_record import record
 from quarantine.accounts.staff import NotAllowedError, require
-from quarantine.models import VIEW_NAME_LENGTH, Capability, SavedView, Staff
+from quarantine.models import VIEW_NAME_LENGTH, Access, Capability, SavedView, Staff
 
 MOST = 100  # of one person
 LONGEST_QUERY = 8_000  # characters: an address that browsers and proxies still carry
@@ -37,7 +38,7 @@ def save_view(*, staff: Staff, name: str, query: str, shared: bool) -> SavedView
         msg = gettext("You have {number} views already. Delete one first.").format(number=MOST)
         raise SavedViewError(msg)
     view = SavedView(staff=staff, query=query, shared=shared, created_at=datetime.now(UTC))
-    return named(view, name)
+    return named(view, name, by=staff, was="")
 
 
 def change_view(view: SavedView, *, staff: Staff, name: str, shared: bool) -> SavedView:
@@ -45,13 +46,16 @@ def change_view(view: SavedView, *, staff: Staff, name: str, shared: bool) -> Sa
     require_ownership(view, staff)
     if shared and not view.shared:
         require(staff, Capability.SHARE_VIEWS)
-    view.shared = shared
-    return named(view, name)
+    was, view.shared = view.name if view.shared else "", shared
+    return named(view, name, by=staff, was=was)
 
 
 def delete_view(view: SavedView, *, staff: Staff) -> None:
     require_ownership(view, staff)
-    view.delete()
+    with transaction.atomic():
+        view.delete()
+        if view.shared:
+            note_shared(view, by=staff, before=view.name)
 
 
 def may_change(view: SavedView, staff: Staff) -> bool:
@@ -66,8 +70,8 @@ def require_ownership(view: SavedView, staff: Staff) -> None:
         raise NotAllowedError(msg)
 
 
-def named(view: SavedView, name: str) -> SavedView:
-    """Save it under this name."""
+def named(view: SavedView, name: str, *, by: Staff, was: str) -> SavedView:
+    """Save it under this name. `was`: what everybody saw it under before."""
     view.name = " ".join(name.split())
     if not view.name or not view.name.isprintable() or len(view.name) > VIEW_NAME_LENGTH:
         msg = gettext("A view needs a name of 1 to {number} visible characters.").format(number=VIEW_NAME_LENGTH)
@@ -75,7 +79,15 @@ def named(view: SavedView, name: str) -> SavedView:
     try:
         with transaction.atomic():
             view.save()
+            if was or view.shared:
+                names = {"before": was, "after": view.name if view.shared else ""}
+                note_shared(view, by=by, **{when: each for when, each in names.items() if each})
     except IntegrityError as error:
         msg = gettext("There is a view “{name}” already.").format(name=view.name)
         raise SavedViewError(msg) from error
     return view
+
+
+def note_shared(view: SavedView, *, by: Staff, **names: str) -> None:
+    """On the access record: what everybody is led to look at. `before` and `after`: the names, where it was and is shared."""
+    record(Access.SHARED_VIEW, by=by, target=view.name, owner=view.staff.username, filters=view.query, **names)

@@ -34,6 +34,11 @@ WORDS = {  # what details are called; any other name is shown as it stands
     "rule": gettext_lazy("rule"),
     "hours": gettext_lazy("hours"),
     "ways": gettext_lazy("ways"),
+    "asked": gettext_lazy("asked to"),
+    "label": gettext_lazy("name"),
+    "offered": gettext_lazy("offered"),
+    "owner": gettext_lazy("of"),
+    "sessions": gettext_lazy("sessions"),
 }
 
 

@@ -12,6 +12,7 @@ from allauth.account.forms import ChangePasswordForm, LoginForm
 from allauth.core import context
 from allauth.core.internal.ratelimit import consume
 from django.contrib import messages
+from django.contrib.auth.signals import user_login_failed
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -122,6 +123,7 @@ class StaffAdapter(DefaultAccountAdapter):
 
     def respond_user_inactive(self, request: HttpRequest, user: Staff) -> HttpResponse:
         """By a passkey or at a provider: whoever gets so far has shown that the account is theirs, and may know."""
+        user_login_failed.send(sender=__name__, credentials={"username": user.username}, request=request)
         messages.error(request, gettext("This account is disabled."))
         return redirect("account_login")
 

@@ -53,11 +53,13 @@ def factor_changed(
 
 
 def failed_second_step(*, request: HttpRequest, user: Staff, reauthentication: bool = False, **_: Any) -> None:
-    """Whoever fails here had the password right: of all failures the one to look at."""
-    if not reauthentication:
-        record_failure(user.username, address=address_of(request))
+    """Whoever fails here had the password right, or holds a session: of all failures the ones to look at."""
+    what = Access.NOT_SHOWN if reauthentication else Access.SIGN_IN_FAILED
+    record_failure(user.username, address=address_of(request), what=what)
 
 
 def failed(*, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
-    """Django has taken the password out of the credentials."""
-    record_failure(str(credentials.get("username", "")), address=address_of(request))
+    """Django has taken the password out of the credentials. Whoever is asked again is signed in."""
+    name, user = str(credentials.get("username", "")), getattr(request, "user", None)
+    again = isinstance(user, Staff) and user.username == name
+    record_failure(name, address=address_of(request), what=Access.NOT_SHOWN if again else Access.SIGN_IN_FAILED)

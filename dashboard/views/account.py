@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
@@ -20,11 +21,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.errors import Words, error_page
 from dashboard.http import HtmxRequest
+from dashboard.signing_in.addresses import address_of
 from dashboard.signing_in.sessions import end_other_sessions, open_sessions, own_key
 from dashboard.wording.languages import languages, remember
+from quarantine.accounts.access_record import record, record_failure
 from quarantine.accounts.staff import end_session as end_it
 from quarantine.accounts.staff import set_preferences
-from quarantine.models import Staff
+from quarantine.models import Access, Staff
 
 SSO_ALONE = Words(
     icon="key",
@@ -122,6 +125,12 @@ class PasswordView(HonestForm, PasswordChangeView):
         response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
         return response
 
+    def form_invalid(self, form: ChangePasswordForm) -> HttpResponse:
+        """Whoever guesses it at an open session is looked for."""
+        if form.has_error("oldpassword", "enter_current_password"):
+            record_failure(form.user.username, address=address_of(self.request), what=Access.NOT_SHOWN)
+        return super().form_invalid(form)
+
     def form_valid(self, form: ChangePasswordForm) -> HttpResponse:
         response: HttpResponse = super().form_valid(form)
         end_other_sessions(self.request, form.user)
@@ -134,13 +143,26 @@ def end_session(request: StaffRequest, number: int) -> HttpResponseRedirect:
     session = get_object_or_404(UserSession, pk=number, user=request.user)
     if session.session_key == own_key(request):
         logout(request)
-    end_it(session)
+        end_it(session)
+        return redirect("account")
+    with transaction.atomic():
+        end_it(session)
+        note_ended(request, 1)
     return redirect("account")
 
 
 @require_POST
 def end_others(request: StaffRequest) -> HttpResponseRedirect:
-    ended = end_other_sessions(request, request.user)
+    with transaction.atomic():
+        ended = end_other_sessions(request, request.user)
+        if ended:
+            note_ended(request, ended)
     said = ngettext("Ended {number} other session.", "Ended {number} other sessions.", ended)
     messages.success(request, said.format(number=ended))
     return redirect("account")
+
+
+def note_ended(request: StaffRequest, number: int) -> None:
+    """Of the person's own, from another: it may be a thief who shuts them out."""
+    staff = request.user
+    record(Access.SESSIONS_ENDED, by=staff, target=staff.username, address=address_of(request), sessions=number)

@@ -41,11 +41,11 @@ def write(
     )
 
 
-def record_failure(name: str, *, address: str = "") -> AccessEntry | None:
-    """Somebody failed to sign in under this name. What strangers can fill with it is bounded; None: it is full."""
+def record_failure(name: str, *, address: str = "", what: Access = Access.SIGN_IN_FAILED) -> AccessEntry | None:
+    """Somebody failed to sign in under this name, or to show that they are who has. It is bounded; None: it is full."""
     name = clean_text(name, NAME_LENGTH)
     staff = Staff.objects.filter(username=name).first()
-    failed = AccessEntry.objects.filter(what=Access.SIGN_IN_FAILED)
+    failed = AccessEntry.objects.filter(what=what)
     alike, most = (
         (failed.filter(who=name), MOST_OF_ACCOUNT) if staff else (failed.filter(staff=None), MOST_OF_STRANGERS)
     )
@@ -53,7 +53,7 @@ def record_failure(name: str, *, address: str = "") -> AccessEntry | None:
     if recent >= most:
         return None
     more = {"more": "Further ones in this hour are in the log alone."} if recent == most - 1 else {}
-    return write(Access.SIGN_IN_FAILED, staff=staff, who=name, address=address, **more)
+    return write(what, staff=staff, who=name, address=address, **more)
 
 
 def record_reading(staff: Staff, *, filters: str, address: str = "") -> None:

@@ -14,6 +14,7 @@ from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db import transaction
 from django.utils.translation import gettext, gettext_lazy
 
+from quarantine.accounts.access_record import record
 from quarantine.accounts.staff import RESERVED, require
 from quarantine.acting.plans import Item, Plan
 from quarantine.acting.two_persons import hold_back, why_held
@@ -23,7 +24,7 @@ from quarantine.fields import SHA256
 from quarantine.homeserver import feed as stream
 from quarantine.homeserver.media import HomeserverAwayError, Media
 from quarantine.locks import only_one
-from quarantine.models import Action, Capability, Category, Fate, Intent, Proposal, Staff, Verb, Work
+from quarantine.models import Access, Action, Capability, Category, Fate, Intent, Proposal, Staff, Verb, Work
 
 REASON_LENGTH = 2_000
 NEEDS_NOTE = {Verb.RELEASE, Verb.UNPROTECT}
@@ -196,18 +197,21 @@ def pause(action: Action, *, staff: Staff) -> None:
     """Have the work stop where it is; it can go on later."""
     require(staff, Capability.ACT)
     with held_still(action):
-        if change(action, {Work.Status.WAITING}, status=Work.Status.PAUSED):
+        stopped = change(action, {Work.Status.WAITING}, status=Work.Status.PAUSED)
+        if stopped:
             close(action)
-        change(action, {Work.Status.RUNNING}, wish=Work.Wish.PAUSE)
+        asked = change(action, {Work.Status.RUNNING}, wish=Work.Wish.PAUSE)
+        note_control(action, "pause", staff=staff, took=stopped + asked)
 
 
 def resume(action: Action, *, staff: Staff) -> None:
     """Have the process that follows go on with it."""
     require(staff, Capability.ACT)
-    stopped = {Work.Status.PAUSED, Work.Status.STOPPED}
     with held_still(action):
-        change(action, stopped, status=Work.Status.WAITING, wish=Work.Wish.NONE, message="")
-        change(action, {Work.Status.RUNNING}, wish=Work.Wish.NONE)
+        idle = {Work.Status.PAUSED, Work.Status.STOPPED}
+        begun = change(action, idle, status=Work.Status.WAITING, wish=Work.Wish.NONE, message="")
+        asked = change(action, {Work.Status.RUNNING}, wish=Work.Wish.NONE)
+        note_control(action, "resume", staff=staff, took=begun + asked)
 
 
 def cancel(action: Action, *, staff: Staff) -> None:
@@ -219,10 +223,13 @@ def cancel(action: Action, *, staff: Staff) -> None:
     idle = {Work.Status.WAITING, Work.Status.PAUSED, Work.Status.STOPPED}
     with held_still(action):
         if action.intents.filter(fate=Fate.CALLED).exists():
-            change(action, idle, status=Work.Status.WAITING, wish=Work.Wish.CANCEL)
-        elif change(action, idle, status=Work.Status.CANCELLED, message="", ended_at=datetime.now(UTC)):
-            close(action)
-        change(action, {Work.Status.RUNNING}, wish=Work.Wish.CANCEL)
+            took = change(action, idle, status=Work.Status.WAITING, wish=Work.Wish.CANCEL)
+        else:
+            took = change(action, idle, status=Work.Status.CANCELLED, message="", ended_at=datetime.now(UTC))
+            if took:
+                close(action)
+        took += change(action, {Work.Status.RUNNING}, wish=Work.Wish.CANCEL)
+        note_control(action, "cancel", staff=staff, took=took)
 
 
 @contextmanager
@@ -231,6 +238,12 @@ def held_still(action: Action) -> Iterator[None]:
     with transaction.atomic():
         Work.objects.select_for_update().get(action=action)
         yield
+
+
+def note_control(action: Action, asked: str, *, staff: Staff, took: int) -> None:
+    """On the access record, for whoever did it need not be whoever began the action; not where it changed nothing."""
+    if took:
+        record(Access.ACTION_CONTROLLED, by=staff, target=action.pk, asked=asked)
 
 
 def change(action: Action, when: set[Work.Status], **fields: object) -> int:

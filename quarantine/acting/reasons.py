@@ -1,12 +1,14 @@
 """The kinds of reasons that staff choose from; leads edit them."""
 
+from django.db import transaction
 from django.utils.text import slugify
 from django.utils.translation import gettext
 
+from quarantine.accounts.access_record import record
 from quarantine.accounts.staff import require
 from quarantine.acting.actions import ActionError
 from quarantine.entries import UNSTORABLE
-from quarantine.models import Capability, Category, Staff
+from quarantine.models import Access, Capability, Category, Staff
 
 LABEL_LENGTH = 64
 
@@ -22,7 +24,10 @@ def add_category(*, label: str, staff: Staff) -> Category:
         )
         raise ActionError(msg)
     last = Category.objects.order_by("-order").values_list("order", flat=True).first()
-    return Category.objects.create(slug=slug, label=label, order=(last or 0) + 1)
+    with transaction.atomic():
+        category = Category.objects.create(slug=slug, label=label, order=(last or 0) + 1)
+        record(Access.REASONS_CHANGED, by=staff, target=slug, after=told(category))
+    return category
 
 
 def change_category(category: Category, *, label: str, retired: bool, staff: Staff) -> None:
@@ -32,8 +37,17 @@ def change_category(category: Category, *, label: str, retired: bool, staff: Sta
     if retired and not others.exists():
         msg = gettext("One kind of reason has to stay.")
         raise ActionError(msg)
+    before = told(category)
     category.label, category.retired = check_label(label), retired
-    category.save(update_fields=["label", "retired"])
+    if told(category) == before:
+        return
+    with transaction.atomic():
+        category.save(update_fields=["label", "retired"])
+        record(Access.REASONS_CHANGED, by=staff, target=category.slug, before=before, after=told(category))
+
+
+def told(category: Category) -> dict[str, object]:
+    return {"label": category.label, "offered": not category.retired}
 
 
 def check_label(label: str) -> str:

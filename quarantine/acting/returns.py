@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from django.db import transaction
 
 from quarantine import ledger
+from quarantine.accounts.access_record import record
 from quarantine.accounts.staff import NotAllowedError, account_of_automation, require
 from quarantine.acting import actions
 from quarantine.acting.actions import ActionError, known_hash
@@ -20,7 +21,7 @@ from quarantine.homeserver import media
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import Media
-from quarantine.models import Action, Capability, Category, Change, Ledger, Return, Staff, Verb
+from quarantine.models import Access, Action, Capability, Category, Change, Ledger, Return, Staff, Verb
 
 LOOKED_AT = 500  # open ones each time
 REASON = "The same file was quarantined before and is back."
@@ -80,4 +81,6 @@ def requarantine(back: list[Return]) -> Action | None:
 def set_requarantine(*, on: bool, staff: Staff) -> None:
     """Whether what is back is quarantined without asking. NotAllowedError for whoever may not."""
     require(staff, Capability.MANAGE_SETTINGS)
-    Ledger.objects.update(requarantine=on)
+    with transaction.atomic():
+        if Ledger.objects.exclude(requarantine=on).update(requarantine=on):
+            record(Access.REQUARANTINE_SET, by=staff, on=on)

@@ -92,7 +92,11 @@ def acknowledge(alert: Alert, *, note: str, staff: Staff) -> bool:
         msg = gettext("A note has at most {number} characters.").format(number=intcomma(NOTE_LENGTH))
         raise AlertError(msg)
     mine = Alert.objects.filter(pk=alert.pk, acknowledged_at=None)
-    return bool(mine.update(acknowledged_at=datetime.now(UTC), acknowledged_by=staff, note=note))
+    with transaction.atomic():
+        first = bool(mine.update(acknowledged_at=datetime.now(UTC), acknowledged_by=staff, note=note))
+        if first:
+            record(Access.ALERT_ACKNOWLEDGED, by=staff, target=alert.pk, rule=alert.kind)
+    return first
 
 
 def mute(kind: AlertKind, *, subject: str, hours: int, staff: Staff) -> Mute:

@@ -140,6 +140,7 @@ def test_a_disabled_account_stays_shut(client, people):
     come_in(client)
 
     assert not is_signed_in(client)
+    assert AccessEntry.objects.filter(what="sign-in-failed", who="carla").count() == 1
 
 
 def test_another_issuer_with_the_same_ids_opens_another_account(client, people, settings, issuer):
