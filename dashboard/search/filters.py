@@ -31,6 +31,7 @@ SCOPES: dict[str, Any] = {"local": gettext_lazy("Local"), "remote": gettext_lazy
 PAGE_LIMIT = 50
 HIGHEST_PAGE_LIMIT = 200
 MOST_COMPLAINTS = 5
+MOST_WORDS = 200  # of one search: each is looked for in two columns, and 60,000 kept a process busy for minutes
 MOMENTS = ("after", "before")
 # Each leads an index whose second column is the position, whatever the value.
 LEADING = {"local", "origin", "changed_by", "source", "cause", "media_type", "media_class", "uploader"}
@@ -87,6 +88,8 @@ class ChangeForm(forms.Form):
         after, before = cleaned.get("after"), cleaned.get("before")
         if after and before and after >= before:
             self.add_error(None, gettext("“after” must be earlier than “before”."))
+        if sum(len(term.value.split()) for term in cleaned.get("q") or ()) > MOST_WORDS:
+            self.add_error("q", gettext("At most {number} words at once.").format(number=MOST_WORDS))
         return cleaned
 
 

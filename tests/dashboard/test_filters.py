@@ -229,10 +229,15 @@ def test_a_queryset_taken_early_lets_in_only_what_belongs():
         ("a%00b=1", "There is no filter “a[U+0000]b”."),
         ("origin=" + "x" * 2049, f"origin: “{'x' * 48}…{'x' * 12}” is too long: 2,048 characters at most."),
         ("&".join(f"origin=s{n}" for n in range(101)), "origin: At most 100 values at once."),
+        ("q=" + "+".join(["abc"] * 101) + "&q=-" + "+".join(["def"] * 100), "q: At most 200 words at once."),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(query, message):
     assert problems(query) == [message]
+
+
+def test_as_many_words_as_anybody_types_are_looked_for():
+    assert problems("q=" + "+".join(["abc"] * 100) + "&q=-" + "+".join(["def"] * 100)) == []
 
 
 @pytest.mark.parametrize("media", ["mxc://", "mxc://only-a-server", "mxc:///id"])
