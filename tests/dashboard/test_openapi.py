@@ -1,5 +1,6 @@
 """The description at /api/openapi.json against what the server really answers, asked by schemathesis."""
 
+import http.client
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from dashboard.exports.exports import CONTENT_TYPES
@@ -76,3 +78,56 @@ def test_without_credentials_only_what_is_for_anybody_answers(server, credential
     assert {path for path, status in found.items() if status < 300} == {"/healthz", "/readyz"}
     for path, status in found.items():
         assert str(status) in DESCRIPTION["paths"][path]["get"]["responses"]
+
+
+LIVE = "/changes/live"
+ASKED = [  # method, query, more headers, signed in, the answer
+    ("GET", "", {}, True, 200),
+    ("GET", "?origin=a&since=1", {}, True, 200),
+    ("GET", "", {"Last-Event-ID": "2"}, True, 200),
+    ("GET", "", {}, False, 401),
+    ("GET", "?since=x", {}, True, 422),
+    ("GET", "", {"Last-Event-ID": "x"}, True, 422),
+    ("HEAD", "", {}, True, 405),
+]
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: f"{asked[0]}{asked[1]}-{asked[4]}")
+def test_streams_open_as_described(server, credentials, asked):
+    """They never end: read as far as their head, by hand."""
+    method, query, more, signed_in, status = asked
+    cookie = {"Cookie": f"{settings.SESSION_COOKIE_NAME}={credentials['SESSION']}"} if signed_in else {}
+    described = DESCRIPTION["paths"][LIVE]["get"]["responses"][str(status)]
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    try:
+        connection.request(method, LIVE + query, headers=cookie | more)
+        answer = connection.getresponse()
+
+        assert answer.status == status
+        if "content" in described:
+            assert answer.getheader("Content-Type").partition(";")[0] in described["content"]
+        assert all(answer.getheader(name) is not None for name in described.get("headers", {}))
+        if status == 200:
+            assert re.fullmatch(rb"retry: \d+\n", answer.readline())
+    finally:
+        connection.close()
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_events_are_those_described(server, credentials):
+    """Each kind of event that a stream may hold; ids are positions."""
+    cookie = f"{settings.SESSION_COOKIE_NAME}={credentials['SESSION']}"
+    described = DESCRIPTION["paths"][LIVE]["get"]["responses"]["200"]["description"]
+    head = ledger.current().head
+    with server.stream(f"{LIVE}?since={head - 1}", cookie=cookie) as missed:
+        [change] = missed.take(1)
+    with server.stream(f"{LIVE}?since={head + 1}", cookie=cookie) as ahead:
+        [reset] = ahead.take(1)
+        Session.objects.all().delete()
+        [ended] = ahead.take(1)
+
+    assert [(event.name, event.id) for event in (change, reset)] == [("change", head), ("reset", head)]
+    assert described.startswith(f"Events {change.name}, {reset.name} and {ended.name};")
