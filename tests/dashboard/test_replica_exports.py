@@ -1,4 +1,4 @@
-"""Exports read from a real streaming replica: one that is there, that lags, and that dies half-way."""
+"""Exports read from a real streaming replica: one that is there, that lags, and that dies or hangs half-way."""
 
 import http.client
 
@@ -62,6 +62,18 @@ def test_a_replica_that_dies_half_way_through_an_export_is_not_noticed(reader, r
     body = answer.read()  # raises where the answer breaks off
     assert positions(body, form) == list(range(MANY + 5, 0, -1))
     assert reader.server.logged("The replica can't be read")
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])  # sent by COPY, and row by row
+def test_a_replica_that_hangs_half_way_through_an_export_is_left_within_seconds(reader, replica, begun, form):  # noqa: F811 - fixtures
+    """It closes no connection, and no statement of its ends: the primary goes on below the last row that came."""
+    answer = begun(form)
+    assert eventually(lambda: replica.ask(EXPORTING)), "the export isn't read from the replica"
+
+    with replica.hung("quarantine-replica"):
+        body = answer.read()  # raises where the answer breaks off, or nothing comes for a minute
+        assert positions(body, form) == list(range(MANY + 5, 0, -1))
+        assert reader.server.logged("said nothing for")
 
 
 def test_a_replica_that_lags_exports_nothing(reader, replica, pg_cluster):  # noqa: F811 - fixtures

@@ -63,9 +63,22 @@ class OwnCluster:
         assert found
         for (pid,) in found:
             os.kill(pid, signal.SIGSTOP)
-        yield
-        for (pid,) in found:
-            os.kill(pid, signal.SIGCONT)
+        try:
+            yield
+        finally:
+            for (pid,) in found:
+                os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def hung(self, application: str) -> Iterator[None]:
+        """While it lasts, nobody new gets an answer either."""
+        assert self.server is not None
+        with self.backends_stopped(application):
+            self.server.send_signal(signal.SIGSTOP)
+            try:
+                yield
+            finally:
+                self.server.send_signal(signal.SIGCONT)
 
 
 @contextmanager
