@@ -193,6 +193,18 @@ class ReplicaRouter:
         return False if db == REPLICA else None
 
 
+def read_anywhere[T](read: Callable[[str], T], *, position: int | None, written: str = "") -> T:
+    """What `read` finds under an alias that has reached this. Should the replica fail half-way, again from the primary."""
+    alias = alias_for(position, written=written)
+    if alias != PRIMARY:
+        try:
+            with reading(alias), patience(READ):
+                return read(alias)
+        except BROKEN as error:
+            leave_alone(error)
+    return read(PRIMARY)
+
+
 # --- Pages --------------------------------------------------------------------------------
 
 
@@ -204,15 +216,8 @@ def may_read_replica[**P](view: Callable[P, HttpResponse]) -> Callable[P, HttpRe
         request = cast("HttpRequest", args[0])
         if REPLICA not in connections.settings:
             return view(*args, **kwargs)
-        alias = alias_for(position_needed(request), written=request.session.get(WRITTEN, ""))
-        if alias == PRIMARY:
-            return view(*args, **kwargs)
-        try:
-            with reading(alias), patience(READ):
-                return view(*args, **kwargs)
-        except BROKEN as error:
-            leave_alone(error)
-            return view(*args, **kwargs)
+        written = request.session.get(WRITTEN, "")
+        return read_anywhere(lambda _: view(*args, **kwargs), position=position_needed(request), written=written)
 
     return wrapped
 

@@ -1,14 +1,19 @@
-"""Records in order of their keys as CSV, JSON and NDJSON, newest first: streamed in constant memory."""
+"""Records in order of their keys as CSV, JSON and NDJSON, newest first: streamed in constant memory.
+
+Each page is read where all is that had been written when the export began: mostly from a replica, where there is one.
+"""
 
 import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from django.db.models import Model, QuerySet
 
 from dashboard.exports.change_csv import csv_cell
 from dashboard.exports.exports import CSV, JSON
+from dashboard.replica import read_anywhere, up_to_date
 
 PAGE = 500  # records at once
 
@@ -49,15 +54,16 @@ class PagedExport[Record: Model]:
 
     def pages(self) -> Iterator[list[Record]]:
         """All that match, PAGE at a time: no long transaction, no more than that in memory."""
-        below = None
-        while True:
-            older = self.filters.found() if below is None else self.filters.found().filter(pk__lt=below)
-            page = list(older[:PAGE])
-            if not page:
-                return
+        written, below = up_to_date(0).written, None
+        while page := read_anywhere(partial(self.page, below), position=None, written=written):
             self.rows += len(page)
             yield page
             below = page[-1].pk
+
+    def page(self, below: int | None, _alias: str) -> list[Record]:
+        """The next records, none at the end."""
+        older = self.filters.found() if below is None else self.filters.found().filter(pk__lt=below)
+        return list(older[:PAGE])
 
     def lines(self, page: list[Record]) -> bytes:
         return "".join(map(self.line, page)).encode()

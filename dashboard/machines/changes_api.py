@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 
 from django.contrib.auth.decorators import login_not_required
@@ -19,7 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from dashboard.exports.change_json import compact
 from dashboard.machines.bearer import HEADERS, RefusedError, caller, only_get, uses
 from dashboard.machines.change_pages import MOST, ChangePage, read_page
-from dashboard.replica import BROKEN, PRIMARY, READ, alias_for, leave_alone, patience
+from dashboard.replica import read_anywhere
 from quarantine.consumers import Caller
 from quarantine.fold import LedgerError
 from quarantine.models import Scope
@@ -119,14 +120,8 @@ def read_somewhere(wanted: Wanted, *, head: int) -> ChangePage:
     """
     if wanted.position >= head:
         return ChangePage(next_batch=head, rows=b"")
-    alias = alias_for(wanted.position + 1)
-    if alias != PRIMARY:
-        try:
-            with patience(READ):
-                return read_page(alias, position=wanted.position, limit=wanted.limit, deleted=wanted.deleted)
-        except BROKEN as error:
-            leave_alone(error)
-    return read_page(PRIMARY, position=wanted.position, limit=wanted.limit, deleted=wanted.deleted)
+    page = partial(read_page, position=wanted.position, limit=wanted.limit, deleted=wanted.deleted)
+    return read_anywhere(page, position=wanted.position + 1)
 
 
 def page_answer(question: Question, who: Caller, wanted: Wanted, page: ChangePage) -> Answer:

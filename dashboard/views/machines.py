@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +17,7 @@ from dashboard.machines.bearer import HEADERS, RefusedError, caller, only_get, u
 from dashboard.machines.changes_api import parse_integer, parse_limit, refusal, refused_by
 from dashboard.machines.media_downloads import DownloadOpening, new_slots, open_download
 from dashboard.machines.openapi import DESCRIPTION
+from dashboard.replica import read_anywhere
 from dashboard.signing_in.admission import admission
 from dashboard.wording.languages import in_english
 from dashboard.wording.terms import BIGGEST
@@ -64,15 +65,20 @@ def quarantined(request: HttpRequest) -> HttpResponse:
     who = caller(authorization(request), Scope.CHANGES)
     cursor = parse_cursor(request.GET.getlist("cursor"))
     limit = parse_limit(request.GET.getlist("limit"))
-    held = MediaItem.objects.filter(state=State.QUARANTINED, stream_id__gt=cursor).order_by("stream_id")
-    positions = list(held.values_list("stream_id", flat=True)[: limit + 1])
-    changes = Change.objects.newer_than(0).filter(pk__in=positions[:limit]).select_related("action")
-    next_cursor = positions[limit - 1] if len(positions) > limit else None
+    changes, next_cursor = read_anywhere(partial(held_page, cursor, limit), position=who.head)
     uses.note(who)
     uses.write()
     rows = ",".join(map(change_text, changes))
     body = f'{{"head":{who.head},"next_cursor":{compact(next_cursor)},"quarantined":[{rows}]}}'
     return HttpResponse(body, content_type="application/json", headers=HEADERS)
+
+
+def held_page(cursor: int, limit: int, _alias: str) -> tuple[list[Change], int | None]:
+    """The newest changes of what is quarantined, and where to go on, if there is more."""
+    held = MediaItem.objects.filter(state=State.QUARANTINED, stream_id__gt=cursor).order_by("stream_id")
+    positions = list(held.values_list("stream_id", flat=True)[: limit + 1])
+    changes = Change.objects.newer_than(0).filter(pk__in=positions[:limit]).select_related("action")
+    return list(changes), positions[limit - 1] if len(positions) > limit else None
 
 
 def parse_cursor(values: list[str]) -> int:
