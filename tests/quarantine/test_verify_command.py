@@ -16,12 +16,25 @@ from tests.factories import make_action
 from tests.quarantine.ledger_checks import an_entry
 
 PARTS_OF_FIVE = """
+import sys
 import django; django.setup()
 from django.core.management import call_command
 from quarantine.chain import verifiers
-verifiers.PART = 5
+verifiers.PART, verifiers.START = 5, sys.argv[1]
 verifiers.os.sched_getaffinity = lambda _: {0, 1}
 call_command("verify", "--json")
+"""
+
+HELPERS_WAIT = """
+import sys
+import django; django.setup()
+from quarantine.chain import verifiers
+from quarantine.chain.verification import tables
+verifiers.PART, verifiers.START = 5, sys.argv[1]
+verifiers.os.sched_getaffinity = lambda _: {0, 1}
+with verifiers.helpers(tables(), first=1, last=None) as pool:
+    print(*pool._processes, flush=True)
+    sys.stdin.read()
 """
 
 
@@ -107,13 +120,14 @@ def test_it_can_be_interrupted(db, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_several_processes_find_what_one_does(process_env):
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_several_processes_find_what_one_does(process_env, start):
     fill(23)
     found = []
     for tampered in (None, 18):
         Change.objects.filter(pk=tampered).update(upload_name="other.png")
         run = subprocess.run(
-            [sys.executable, "-c", PARTS_OF_FIVE],
+            [sys.executable, "-Werror::DeprecationWarning", "-c", PARTS_OF_FIVE, start],
             cwd=ROOT,
             env=process_env(),
             text=True,
@@ -126,3 +140,18 @@ def test_several_processes_find_what_one_does(process_env):
 
     assert found[0] == (0, 23, head(23).partition(":")[2], None)
     assert (found[1][0], found[1][3]) == (2, 18)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_helpers_are_gone_when_whoever_started_them_is_killed(process_env, start):
+    fill()
+    command = [sys.executable, "-c", HELPERS_WAIT, start]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=process_env(), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        helpers = parent.stdout.readline().split()
+        parent.kill()
+
+        assert helpers
+        assert parent.communicate(timeout=60) == ("", None)  # they held its output open too

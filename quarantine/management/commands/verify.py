@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from quarantine.chain.verification import Checked, Table, tables
-from quarantine.chain.verifiers import InterruptedCheckError, check_in_parts
+from quarantine.chain.verifiers import InterruptedCheckError, check_in_parts, helpers
 from quarantine.fold import LedgerError
 from quarantine.management.commands.follow import stop_on_signals
 from quarantine.management.progress import reporting
@@ -87,10 +87,11 @@ class Command(BaseCommand):
 def check_all(chosen: list[Table], *, first: int, last: int | None) -> dict[str, Checked]:
     """One after the other, with progress. Raises InterruptedCheckError after Ctrl-C or SIGTERM."""
     stop, done = stop_on_signals(), {}
-    with reporting({table.name: table.name.capitalize() for table in chosen}) as report:
+    titles = {table.name: table.name.capitalize() for table in chosen}
+    with helpers(chosen, first=first, last=last) as pool, reporting(titles) as report:
         for table in chosen:
             progress = shown(report, table.name, first=first)
-            done[table.name] = check_in_parts(table, first=first, last=last, stop=stop, progress=progress)
+            done[table.name] = check_in_parts(table, first=first, last=last, pool=pool, stop=stop, progress=progress)
     return done
 
 
