@@ -1,10 +1,15 @@
 """Whether the databases are what this version of the code needs, and making them so."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pkgutil import iter_modules
 
+from django.apps import apps
 from django.conf import settings
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from quarantine.fold import LedgerError
 from quarantine.homeserver.router import ALIAS
@@ -47,8 +52,22 @@ def migrated_aliases() -> list[str]:
 
 
 def lacks_migrations(alias: str) -> bool:
+    """Looks into no migration where each is recorded: loading them all takes a tenth of a second."""
+    recorded = MigrationRecorder(connections[alias]).applied_migrations()
+    if recorded.keys() >= set(known_migrations()):
+        return False
     executor = MigrationExecutor(connections[alias])
     return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def known_migrations() -> Iterator[tuple[str, str]]:
+    """App and name of each migration there is, by its file."""
+    for app in apps.get_app_configs():
+        name, _ = MigrationLoader.migrations_module(app.label)
+        package = name and find_spec(name)
+        for found in iter_modules(package.submodule_search_locations or () if package else ()):
+            if not found.ispkg and found.name[0] not in "_~":
+                yield app.label, found.name
 
 
 def migrate_all() -> Iterator[tuple[str, bool]]:

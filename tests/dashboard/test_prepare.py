@@ -5,10 +5,12 @@ import sys
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from quarantine.ledger import WrongHomeserverError
 from quarantine.models import Ledger
-from quarantine.preparation import migrations_due, refuse_another_homeserver
+from quarantine.preparation import known_migrations, migrations_due, refuse_another_homeserver
 from tests.environment import ROOT, process_environ
 
 
@@ -69,3 +71,14 @@ def test_another_homeservers_ledger_is_refused_before_it_is_touched():
 @pytest.mark.django_db
 def test_nothing_is_due_once_it_is_prepared():
     assert not migrations_due()
+
+
+def test_migrations_are_known_by_their_files_as_django_knows_them():
+    assert set(known_migrations()) == set(MigrationLoader(None).disk_migrations)
+
+
+@pytest.mark.django_db
+def test_one_that_is_not_recorded_is_due():
+    MigrationRecorder.Migration.objects.filter(app="quarantine").order_by("-pk").first().delete()
+
+    assert migrations_due()
