@@ -7,7 +7,7 @@ from django.utils.translation import get_language, gettext
 
 from quarantine import performance, worker
 from quarantine.acting import plans
-from quarantine.homeserver import answers, connect
+from quarantine.homeserver import connect, sentences
 
 SENTENCES = (
     plans.SINCE,
@@ -18,22 +18,22 @@ SENTENCES = (
     worker.AGAIN,
     worker.BROKEN,
     connect.WATCH_ONLY,
-    *answers.REFUSALS.values(),
-    answers.BUSY,
-    answers.TROUBLE,
-    answers.WRITERS,
-    answers.REFUSED,
-    answers.NOT_HERE,
-    answers.NO_SYNAPSE,
-    answers.BAD_CERTIFICATE,
-    answers.NO_TLS,
-    answers.UNREACHABLE,
-    answers.SLOW,
-    answers.CUT_OFF,
-    answers.NO_INFO,
-    answers.LARGER,
-    answers.NOT_LOCAL,
-    answers.NAMELESS,
+    *sentences.REFUSALS.values(),
+    sentences.BUSY,
+    sentences.TROUBLE,
+    sentences.WRITERS,
+    sentences.REFUSED,
+    sentences.NOT_HERE,
+    sentences.NO_SYNAPSE,
+    sentences.BAD_CERTIFICATE,
+    sentences.NO_TLS,
+    sentences.UNREACHABLE,
+    sentences.SLOW,
+    sentences.CUT_OFF,
+    sentences.NO_INFO,
+    sentences.LARGER,
+    sentences.NOT_LOCAL,
+    sentences.NAMELESS,
 )
 PATTERNS = {
     sentence: re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(sentence)), re.DOTALL)

@@ -98,7 +98,6 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
-    "allauth.socialaccount.providers.openid_connect",
     "allauth.usersessions",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
@@ -228,6 +227,8 @@ OIDC_APP = {
     "settings": {"server_url": OIDC_ISSUER.rstrip("/"), "scope": env("OIDC_SCOPES", "openid profile").split()},
 }
 check_single_sign_on(issuer=OIDC_ISSUER, roles=OIDC_ROLES, only=SSO_ONLY)
+if OIDC_ISSUER:  # it takes long to load
+    INSTALLED_APPS += ["allauth.socialaccount.providers.openid_connect"]
 OIDC_PROVIDER_ID = OIDC_APP["provider_id"]
 SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [OIDC_APP] if OIDC_ISSUER else []}}
 SOCIALACCOUNT_ADAPTER = "dashboard.signing_in.single_sign_on.ProviderAdapter"

@@ -1,6 +1,7 @@
 """The site map."""
 
 from allauth.account.views import logout
+from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver, path, register_converter
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -15,6 +16,7 @@ from dashboard.converters import (
     PlainOriginConverter,
     RunKindConverter,
 )
+from dashboard.late import late
 from dashboard.machines.changes_api import quarantine_changes
 from dashboard.views import live, machines, system
 from dashboard.views.access_record import access_record, access_record_export
@@ -32,21 +34,9 @@ from dashboard.views.alerts import (
 )
 from dashboard.views.approvals import action_approve, action_decline, action_withdraw
 from dashboard.views.backfill import backfill, pause_run, start_run
-from dashboard.views.confirming import confirm
 from dashboard.views.consumers import consumer_add, consumer_list, consumer_revoke
 from dashboard.views.evidence import evidence
 from dashboard.views.exports import export
-from dashboard.views.factors import (
-    AppRemoveView,
-    AppView,
-    CodesView,
-    NewCodesView,
-    PasskeyAddView,
-    PasskeyRemoveView,
-    PasskeySignInView,
-    SecondStepView,
-    factors,
-)
 from dashboard.views.finding import facets, find
 from dashboard.views.insights import insights
 from dashboard.views.language import language
@@ -54,7 +44,6 @@ from dashboard.views.media import media_detail
 from dashboard.views.previews import preview
 from dashboard.views.reasons import reason_add, reason_change, reasons, requarantine
 from dashboard.views.saved_views import saved_views, view_add, view_change, view_delete
-from dashboard.views.single_sign_on import sso_begin, sso_callback, sso_confirm
 from dashboard.views.theme import theme
 from dashboard.views.timeline import timeline
 
@@ -128,21 +117,23 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics", system.metrics),
     path("login/", as_forms(SignInView.as_view()), name="account_login"),
     path("logout/", require_POST(logout), name="account_logout"),
-    path("login/code/", as_forms(SecondStepView.as_view()), name="mfa_authenticate"),
-    path("login/passkey/", as_forms(PasskeySignInView.as_view()), name="mfa_login_webauthn"),
-    path("login/sso/", sso_begin, name="sso-begin"),
-    path("login/sso/callback/", sso_callback, name="sso-callback"),
+    path("login/code/", as_forms(login_not_required(late("factors.SecondStepView"))), name="mfa_authenticate"),
+    path("login/passkey/", as_forms(login_not_required(late("factors.PasskeySignInView"))), name="mfa_login_webauthn"),
+    path("login/sso/", login_not_required(late("single_sign_on.sso_begin")), name="sso-begin"),
+    path("login/sso/callback/", login_not_required(late("single_sign_on.sso_callback")), name="sso-callback"),
     path("account/", account, name="account"),
-    path("account/confirm/", confirm, name="account_reauthenticate"),
-    path("account/confirm/sso/", sso_confirm, name="sso-confirm"),
-    path("account/factors/", factors, name="mfa_index"),
-    path("account/factors/app/", as_forms(AppView.as_view()), name="mfa_activate_totp"),
-    path("account/factors/app/remove/", as_forms(AppRemoveView.as_view()), name="mfa_deactivate_totp"),
-    path("account/factors/codes/", as_forms(CodesView.as_view()), name="mfa_view_recovery_codes"),
-    path("account/factors/codes/new/", as_forms(NewCodesView.as_view()), name="mfa_generate_recovery_codes"),
-    path("account/factors/passkeys/add/", as_forms(PasskeyAddView.as_view()), name="mfa_add_webauthn"),
+    path("account/confirm/", late("confirming.confirm"), name="account_reauthenticate"),
+    path("account/confirm/sso/", late("single_sign_on.sso_confirm"), name="sso-confirm"),
+    path("account/factors/", late("factors.factors"), name="mfa_index"),
+    path("account/factors/app/", as_forms(late("factors.AppView")), name="mfa_activate_totp"),
+    path("account/factors/app/remove/", as_forms(late("factors.AppRemoveView")), name="mfa_deactivate_totp"),
+    path("account/factors/codes/", as_forms(late("factors.CodesView")), name="mfa_view_recovery_codes"),
+    path("account/factors/codes/new/", as_forms(late("factors.NewCodesView")), name="mfa_generate_recovery_codes"),
+    path("account/factors/passkeys/add/", as_forms(late("factors.PasskeyAddView")), name="mfa_add_webauthn"),
     path(
-        "account/factors/passkeys/<int:pk>/remove/", as_forms(PasskeyRemoveView.as_view()), name="mfa_remove_webauthn"
+        "account/factors/passkeys/<int:pk>/remove/",
+        as_forms(late("factors.PasskeyRemoveView")),
+        name="mfa_remove_webauthn",
     ),
     path("account/password/", as_forms(PasswordView.as_view()), name="account_change_password"),
     path("account/preferences/", preferences, name="preferences"),

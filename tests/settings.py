@@ -20,5 +20,6 @@ class QuickHasher(PBKDF2PasswordHasher):
 
 
 PASSWORD_HASHERS = ["tests.settings.QuickHasher"]
+INSTALLED_APPS += ["allauth.socialaccount.providers.openid_connect"]  # noqa: F405 - as with a provider, which some tests have
 # Looked up as they are asked for: every test makes a client, and reading all files took each one 0.1 s.
 WHITENOISE_AUTOREFRESH = True

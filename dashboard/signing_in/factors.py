@@ -3,20 +3,22 @@
 import base64
 import hashlib
 import secrets
+from typing import TYPE_CHECKING
 
 from allauth.account.authentication import get_authentication_records
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
-from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from qrcode.main import QRCode
 
 from dashboard.signing_in.sessions import browser_name
 from quarantine.models import Staff
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)  # recovery codes alone are none
 
@@ -35,6 +37,8 @@ class FactorAdapter(DefaultMFAAdapter):
 
     def decrypt(self, encrypted_text: str) -> str:
         """With another SECRET_KEY than it was kept with, no code fits any more; `staff recover` helps then."""
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415 - loaded by those who have a second factor
+
         try:
             return cipher().decrypt(encrypted_text.encode()).decode()
         except InvalidToken:
@@ -57,13 +61,17 @@ class FactorAdapter(DefaultMFAAdapter):
 
 
 def qr_rows(text: str) -> list[list[bool]]:
+    from qrcode.main import QRCode  # noqa: PLC0415 - loaded by those who set up an app
+
     code = QRCode(border=0)
     code.add_data(text)
     rows: list[list[bool]] = code.get_matrix()
     return rows
 
 
-def cipher() -> Fernet:
+def cipher() -> "Fernet":
+    from cryptography.fernet import Fernet  # noqa: PLC0415 - as above
+
     key = hashlib.sha256(b"second factors:" + settings.SECRET_KEY.encode()).digest()
     return Fernet(base64.urlsafe_b64encode(key))
 

@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponseBase
 
 from dashboard.signing_in.session_store import SessionStore
 from dashboard.signing_in.sessions import UNATTENDED
-from dashboard.signing_in.single_sign_on import TROUBLE, to_provider
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +24,8 @@ def renewal(request: HttpRequest) -> HttpResponseBase | None:
     now = time.time()
     if not is_due(request, now) or not opens_page(request) or now - request.session.get(TRIED, 0.0) < BETWEEN:
         return None
+    from dashboard.signing_in.single_sign_on import TROUBLE, to_provider  # noqa: PLC0415 - it takes long to load, and nobody else needs it
+
     request.session[TRIED] = now
     try:
         return to_provider(request, process="renew", back=request.get_full_path())

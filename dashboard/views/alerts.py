@@ -18,7 +18,7 @@ from dashboard.wording.alert_lines import Line, RuleLine
 from quarantine.accounts.staff import require
 from quarantine.alerting import alert_rules
 from quarantine.alerting.alert_rules import LONGEST_MUTE, AlertError
-from quarantine.alerting.alert_ways import configured
+from quarantine.alerting.configured import configured
 from quarantine.models import Alert, AlertKind, Capability, Mute
 
 PAGE = 50

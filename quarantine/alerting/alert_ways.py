@@ -18,48 +18,18 @@ from uuid import UUID
 import httpx
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.utils.crypto import salted_hmac
 
-from quarantine.accounts.access_record import record
 from quarantine.alerting.alert_texts import Message
+from quarantine.alerting.configured import configured
 from quarantine.alerting.signing import signed
 from quarantine.homeserver.synapse import trusted
-from quarantine.models import Access, AccessEntry, Way
+from quarantine.models import Way
 
-MARK = 16  # characters
-SALT = "ways of alerts"  # stands behind the marks on record: it stays, wherever this module goes
 PATIENCE = 15.0  # seconds for one send, all of it
 
 
 class NotSentError(Exception):
     """It did not arrive, or nobody knows whether it did; the text says why."""
-
-
-def configured() -> list[Way]:
-    """The ways an operator has set up."""
-    given = {
-        Way.EMAIL: settings.ALERT_EMAIL_TO,
-        Way.WEBHOOK: settings.ALERT_WEBHOOK_URL,
-        Way.MATRIX: settings.ALERT_MATRIX_ROOM,
-    }
-    return [way for way, value in given.items() if value]
-
-
-def note_ways() -> None:
-    """On the access record where they lead elsewhere than they last did: which there are, and a mark of their addresses,
-    for an address may be a secret.
-    """
-    addresses = [
-        settings.ALERT_EMAIL_TO,
-        settings.ALERT_WEBHOOK_URL,
-        settings.ALERT_MATRIX_URL,
-        settings.ALERT_MATRIX_ROOM,
-    ]
-    mark = salted_hmac(SALT, json.dumps(addresses), algorithm="sha256").hexdigest()[:MARK]
-    ways = [way.value for way in configured()]
-    last = AccessEntry.objects.filter(what=Access.ALERT_WAYS_CHANGED).order_by("-pk").first()
-    if last.target != mark if last else ways:
-        record(Access.ALERT_WAYS_CHANGED, by=None, target=mark, ways=ways)
 
 
 def send(way: Way, message: Message, *, identity: UUID) -> None:

@@ -17,7 +17,7 @@ from django.db import transaction
 from quarantine.alerting import alert_events
 from quarantine.alerting.alert_events import Event
 from quarantine.alerting.alert_rules import is_muted, rule_of
-from quarantine.alerting.alert_ways import configured
+from quarantine.alerting.configured import configured
 from quarantine.models import Alert, AlertKind, AlertRule, Delivery
 
 LOOK_EVERY = 2.0  # seconds

@@ -6,7 +6,6 @@ from ssl import SSLCertVerificationError, SSLEOFError, SSLError
 from typing import Any
 
 import httpx
-from django.utils.translation import gettext_noop
 
 from quarantine.homeserver.gateway import (
     Download,
@@ -18,6 +17,22 @@ from quarantine.homeserver.gateway import (
     UnknownMediaError,
 )
 from quarantine.homeserver.media import Media
+from quarantine.homeserver.sentences import (
+    BAD_CERTIFICATE,
+    BUSY,
+    CUT_OFF,
+    LARGER,
+    NO_INFO,
+    NO_SYNAPSE,
+    NO_TLS,
+    NOT_HERE,
+    REFUSALS,
+    REFUSED,
+    SLOW,
+    TROUBLE,
+    UNREACHABLE,
+    WRITERS,
+)
 from quarantine.mxc import Mxc, shown
 
 MOST_BYTES = 16_000_000  # of an answer: the media of a large room are many names
@@ -25,38 +40,6 @@ CHUNK = 65_536
 LONGEST_WAIT = 3600.0  # seconds: a longer Retry-After is nonsense
 NOT_BEGUN = {429, 503}  # said by Synapse or its proxy before anything was begun
 IN_DOUBT = {502, 504}  # said by a proxy that lost Synapse, perhaps half-way
-# The sentences are English, for some are recorded; pages translate them (dashboard/recorded.py).
-REFUSALS = {
-    401: gettext_noop(
-        "The homeserver doesn't know our access token: it was revoked. "
-        "Set a new HOMESERVER_TOKEN, restart the dashboard, then resume."
-    ),
-    403: gettext_noop(
-        "Our access token is not of a server admin. "
-        "Make its user one, or set another HOMESERVER_TOKEN and restart the dashboard; then resume."
-    ),
-}
-BUSY = gettext_noop("The homeserver is busy or starting ({status}).")
-TROUBLE = gettext_noop("The homeserver is in trouble ({said}).")
-WRITERS = gettext_noop(
-    "If it goes on: HOMESERVER_URL must lead to Synapse's main process, or to a worker that is a stream writer for "
-    "quarantined_media_changes."
-)
-REFUSED = gettext_noop("The homeserver refused: {said}.")
-NOT_HERE = gettext_noop("The file of {media} is not on this server.")
-NO_SYNAPSE = gettext_noop(
-    "What answers at {url} does not serve Synapse's Admin API. HOMESERVER_URL must lead to Synapse's main process, "
-    "or to a worker or proxy that serves /_synapse/admin."
-)
-BAD_CERTIFICATE = gettext_noop("The certificate of {url} is not valid ({reason}).")
-NO_TLS = gettext_noop("What answers at {url} doesn't speak TLS as we do ({reason}). Is it http://?")
-UNREACHABLE = gettext_noop("The homeserver can't be reached at {url}.")
-SLOW = gettext_noop("The homeserver took too long to answer.")
-CUT_OFF = gettext_noop("The connection to the homeserver broke.")
-NO_INFO = gettext_noop("The homeserver answers without media_info. Is it Synapse?")
-LARGER = gettext_noop("The file is larger than {limit} bytes.")
-NOT_LOCAL = gettext_noop("Only local media can be protected; {media} is of another server.")
-NAMELESS = gettext_noop("{text} can't be asked for by its name.")
 
 
 class NotBegunError(UnavailableError):

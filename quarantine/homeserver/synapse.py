@@ -19,8 +19,6 @@ import httpx
 
 from quarantine.homeserver import media
 from quarantine.homeserver.answers import (
-    NAMELESS,
-    NOT_LOCAL,
     NotBegunError,
     SlowError,
     broken,
@@ -43,6 +41,7 @@ from quarantine.homeserver.gateway import (
     UnknownMediaError,
 )
 from quarantine.homeserver.media import Media
+from quarantine.homeserver.sentences import NAMELESS, NOT_LOCAL
 from quarantine.mxc import Mxc, MxcError, shown
 
 ADMIN = "/_synapse/admin/v1"

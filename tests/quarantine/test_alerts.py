@@ -11,7 +11,7 @@ from quarantine import consumers
 from quarantine.accounts.staff import NotAllowedError
 from quarantine.alerting import alert_rules, alerts
 from quarantine.alerting.alert_texts import message_of
-from quarantine.alerting.alert_ways import note_ways
+from quarantine.alerting.configured import note_ways
 from quarantine.models import (
     AccessEntry,
     Alert,

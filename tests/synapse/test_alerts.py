@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
-from quarantine.alerting import alert_ways, deliveries
+from quarantine.alerting import deliveries
 from quarantine.alerting.alert_rules import rule_of
 from quarantine.alerting.alerts import begin
+from quarantine.alerting.configured import configured
 from quarantine.models import AlertKind, Delivery
 from tests.environment import ROOT, process_environ
 from tests.factories import make_ledger
@@ -85,4 +86,4 @@ def test_the_command_posts_a_test(synapse_on_sqlite, bot, room, tmp_path):
 
     assert (run.returncode, run.stdout) == (0, "Matrix room: sent.\n")
     assert "This is a test" in json.dumps(messages(synapse_on_sqlite, room, by=bot))
-    assert alert_ways.configured() == ["matrix"]
+    assert configured() == ["matrix"]

@@ -10,7 +10,8 @@ from django.db import DatabaseError, InterfaceError
 
 from quarantine.alerting import alerts
 from quarantine.alerting.alert_texts import test_message
-from quarantine.alerting.alert_ways import NotSentError, configured, send
+from quarantine.alerting.alert_ways import NotSentError, send
+from quarantine.alerting.configured import configured
 from quarantine.alerting.deliveries import deliver
 from quarantine.fold import LedgerError
 from quarantine.preparation import require_prepared

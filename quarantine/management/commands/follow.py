@@ -14,8 +14,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
 
 from quarantine.alerting import alerts, deliveries
-from quarantine.alerting.alert_ways import note_ways
 from quarantine.alerting.alerts import Watch
+from quarantine.alerting.configured import note_ways
 from quarantine.alerting.deliveries import deliver
 from quarantine.counting.rollup import RollUp
 from quarantine.fold import LedgerError
