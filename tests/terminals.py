@@ -9,11 +9,12 @@ import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.environment import ROOT
+from tests.waiting import waits_in
 
 PATIENCE = 60.0  # seconds; generous, because a machine that runs tests may be busy
+KEYBOARD = 0  # as every program has it
 CTRL_C, CTRL_D = "\x03", "\x04"
 # Makes its input the terminal that controls it, so that Ctrl-C typed there reaches it.
 IN_CONTROL = "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
@@ -29,10 +30,10 @@ class Terminal:
         os.write(self.ours, keys.encode())
 
     def wait_for_question(self, text: str) -> None:
-        """Until it listens, too: Ctrl-C that comes between the two would be noticed with the next key."""
+        """Until it reads the keyboard, too: Ctrl-C that comes between the two would be noticed with the next key."""
         self.wait_for(text)
         deadline = time.monotonic() + PATIENCE
-        while Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        while not waits_in(self.process.pid, "read", KEYBOARD):
             assert time.monotonic() < deadline, self.shown
             time.sleep(0.01)
 
