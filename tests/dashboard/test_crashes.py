@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connections
 from django.test import Client
 
+from dashboard.management.commands import serve
 from quarantine import consumers, ledger
 from quarantine.homeserver.feed import STREAM
 from quarantine.homeserver.models import FeedChange, LocalMedia, StreamPosition
@@ -23,6 +24,7 @@ from tests.postgresql import free_port
 from tests.quarantine.followers import eventually, follower
 from tests.quarantine.ledger_checks import assert_sound
 from tests.servers import running_server
+from tests.waiting import waits_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql]
 
@@ -156,3 +158,20 @@ def test_nothing_is_lost_and_nothing_comes_twice(process_env, headers):
     assert all(reader.failures for reader in readers)
     held = set(MediaItem.objects.filter(state=State.QUARANTINED).values_list("media_id", flat=True))
     assert held == set(LocalMedia.objects.exclude(quarantined_by=None).values_list("media_id", flat=True))
+
+
+def test_processes_that_end_while_asked_whether_they_live_are_replaced(process_env, headers):
+    with ExitStack() as stack:
+        site = Site(process_env(), stack)
+        parent = site.servers[0].process.pid
+        eventually(lambda: len(workers_of(parent)) == 2)
+        workers = workers_of(parent)
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)  # whoever is asked from now on does not answer
+        eventually(lambda: waits_in(parent, "poll"))
+
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+
+        eventually(lambda: len({*workers_of(parent)} - {*workers}) == 2, seconds=serve.PATIENCE / 2)
+        eventually(lambda: answers(site.servers[0]))

@@ -12,11 +12,11 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connections
-from uvicorn.supervisors import Multiprocess
 
 from dashboard.configuration.environment import share_metrics
 from dashboard.serving import ports, readiness
 from dashboard.serving.protocol import BoundedProtocol
+from dashboard.serving.supervisor import Supervisor
 from quarantine import ledger
 from quarantine.fold import LedgerError
 from quarantine.preparation import PREPARE, migrations_due
@@ -101,4 +101,4 @@ def run(listener: socket.socket, *, workers: int) -> None:
     else:
         with TemporaryDirectory(prefix="metrics-") as folder:
             share_metrics(Path(folder))
-            Multiprocess(config, [listener]).run()
+            Supervisor(config, [listener]).run()
