@@ -28,6 +28,7 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
     await begin(response, send)
     await send_body(send, response.content, more=isinstance(response, Opening))
     if isinstance(response, Opening):
+        response.content = b""  # sent: for as long as it watches, each reader would hold all that it missed once
         await go_on(response, hub=hub, receive=receive, send=send)
 
 

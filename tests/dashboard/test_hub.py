@@ -1,6 +1,7 @@
 """The hub by itself: rings, positions, and one rendering for everyone. Over the wire: test_live.py."""
 
 import asyncio
+import gc
 from contextlib import asynccontextmanager
 from functools import wraps
 
@@ -14,8 +15,12 @@ from dashboard.signing_in.admission import Admission, still_admitted
 from dashboard.signing_in.session_store import SessionStore, stored
 from dashboard.streaming import hub as hub_module
 from dashboard.streaming.hub import Hub
+from dashboard.streaming.live import live
 from dashboard.streaming.streams import HEARTBEAT_AFTER, STUCK_AFTER, Reader, View
-from quarantine.models import Change, Ledger
+from dashboard.views.live import Opening
+from quarantine import ledger
+from quarantine.models import Change, Ledger, Role
+from tests.dashboard.test_live import cookie_of
 from tests.factories import make_change, make_changes, make_staff
 
 NOBODY = Admission(session_key="", staff_id=0, auth_hash="")
@@ -165,6 +170,12 @@ def admitted(transactional_db):
     return Admission(
         session_key=stored(session.session_key), staff_id=staff.pk, auth_hash=staff.get_session_auth_hash()
     )
+
+
+@pytest.fixture
+def cookie(transactional_db):
+    ledger.bind()
+    return cookie_of(make_staff("anna", role=Role.VIEWER))
 
 
 async def elsewhere(function, *args, **kwargs):
@@ -328,3 +339,29 @@ async def test_nobody_watches_without_readers(admitted, monkeypatch):
 
 def test_admission_lasts_as_long_as_session_account_and_password(admitted):
     assert still_admitted({admitted, NOBODY}) == {admitted}
+
+
+def opening_of(hub, cookie):
+    """What the server would hand to `live`."""
+    headers = [(b"host", b"localhost"), (b"cookie", cookie.encode())]
+    scope = {"type": "http", "method": "GET", "path": "/changes/live", "query_string": b"since=0", "headers": headers}
+    where = {"scheme": "http", "http_version": "1.1", "server": ("localhost", 80), "client": None}
+    return scope | where | {"state": {"hub": hub}}
+
+
+@pytest.mark.django_db(transaction=True)
+@in_a_loop
+async def test_what_a_reader_had_missed_is_not_held_while_it_watches(cookie):
+    await elsewhere(make_changes, 3)
+    sent = asyncio.Queue()
+    async with running_hub() as hub:
+        watching = asyncio.create_task(live(opening_of(hub, cookie), asyncio.Event().wait, sent.put))
+        _, missed = await sent.get(), await sent.get()
+        while not hub.readers:
+            await asyncio.sleep(0)
+
+        held = [each.content for each in gc.get_objects() if type(each) is Opening]
+        watching.cancel()
+
+    assert positions(missed["body"]) == [1, 2, 3]
+    assert held == [b""]
