@@ -122,7 +122,13 @@ def export(form: str) -> Json:
         f"exportChanges{form.title()}",
         f"Changes as {form.upper()}, as a stream; signed in.",
         SESSION,
-        {"200": found | {"headers": LEDGER_HEAD}, **SIGN_IN, **refused_filters(), **refusals(403, 503), **NOT_ALLOWED},
+        {
+            "200": found | {"headers": LEDGER_HEAD},
+            **SIGN_IN,
+            **refused_filters(),
+            **refusals(403, 429, 503),
+            **NOT_ALLOWED,
+        },
         filter_parameters(ExportFilter, without=left_out),
     )
 
@@ -138,7 +144,7 @@ def listed_export(form: str, *, of: str, what: str, name: str, item: str, filter
             "200": answer("The file, newest first.", schema, CONTENT_TYPES[form]),
             **SIGN_IN,
             **refused_filters(),
-            **refusals(403, 503),
+            **refusals(403, 429, 503),
             **NOT_ALLOWED,
         },
         filter_parameters(filters, without=()),
@@ -160,7 +166,7 @@ EVIDENCE = get(
         "200": answer("A zip that says how to check it.", {}, "application/zip"),
         **SIGN_IN,
         **refused_filters(),
-        **refusals(403, 404, 503),
+        **refusals(403, 404, 429, 503),
         **NOT_ALLOWED,
     },
     [

@@ -7,6 +7,7 @@ leaves half-way for one that has finished.
 
 import asyncio
 import io
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -92,14 +93,15 @@ def tidy(scope: Scope) -> Scope:
     return {**scope, "headers": [(name, value) for name, value in scope["headers"] if b"_" not in name]}
 
 
-def answer(scope: Scope, *, cut_short: bool = False) -> HttpResponse:
+def answer(scope: Scope, *, cut_short: bool = False, room_for: Callable[[int], bool] | None = None) -> HttpResponse:
     """What Django answers to a request without a body, for endpoints that go on by themselves; call it in a thread.
 
-    `cut_short`: there was a body, too large for any form.
+    `cut_short`: there was a body, too large for any form. `room_for`: tells the view whether an account may have this, too.
     """
     environ = build_environ(cast("Any", tidy(scope)), cast("Any", io.BytesIO()))
     request = WSGIRequest(cast("dict[str, Any]", environ))
     request.cut_short = cut_short  # type: ignore[attr-defined] # for PagesMiddleware
+    request.room_for = room_for  # type: ignore[attr-defined] # for exports
     response = application.get_response(request)
     return cast("HttpResponse", response)
 

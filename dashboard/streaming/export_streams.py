@@ -2,22 +2,24 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Generator
+from functools import partial
 from http import HTTPStatus
+from itertools import count
 
 from dashboard.exports.change_json import compact
 from dashboard.machines.media_downloads import DownloadOpening
 from dashboard.serving.bridge import answer, begin
 from dashboard.serving.wire import Receive, Scope, Send, respond, send_body, until_gone
 from dashboard.serving.workers import Workers
-from dashboard.views.exports import ExportOpening
+from dashboard.views.exports import MOST_OF_ACCOUNT, RETRY_AFTER, ExportOpening
 from quarantine.homeserver.gateway import HomeserverError
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4
-RETRY_AFTER = 10  # seconds
 ADMISSION_EVERY = 2.0  # seconds
 WRITE_TIMEOUT = 30.0  # seconds a reader may take for one piece
 PIECE = 256 * 1024  # bytes
@@ -30,6 +32,9 @@ class Streams:
         self.name = name
         self.workers = Workers(threads=AT_ONCE, name=name)
         self.under_way = 0
+        self.accounts: dict[int, int] = {}  # whose the exports are: by the number of the stream
+        self.numbers = count()
+        self.lock = threading.Lock()
 
     def close(self) -> None:
         self.workers.close()
@@ -41,14 +46,24 @@ class Streams:
             refused = compact({"errcode": "M_UNKNOWN", "error": text})
             await respond(send, status=HTTPStatus.SERVICE_UNAVAILABLE, text=refused, extra=headers)
             return
+        number = next(self.numbers)
         self.under_way += 1
         try:
-            await self.answer(scope, receive, send)
+            await self.answer(scope, receive, send, number=number)
         finally:
             self.under_way -= 1
+            self.accounts.pop(number, None)
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self.workers.run(answer, scope)
+    def room_for(self, number: int, account: int) -> bool:
+        """Whether this stream may be the account's as well; then it is. Called in a thread, before it is on record."""
+        with self.lock:
+            if list(self.accounts.values()).count(account) >= MOST_OF_ACCOUNT:
+                return False
+            self.accounts[number] = account
+            return True
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send, *, number: int) -> None:
+        response = await self.workers.run(answer, scope, room_for=partial(self.room_for, number))
         await begin(response, send)
         if isinstance(response, ExportOpening | DownloadOpening):
             await self.stream(response.chunks, receive, send, may_go_on=response.may_go_on)

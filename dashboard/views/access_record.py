@@ -10,7 +10,7 @@ from dashboard.http import render_page
 from dashboard.signing_in.addresses import address_of
 from dashboard.signing_in.admission import admission
 from dashboard.views.account import StaffRequest
-from dashboard.views.exports import ExportOpening, Taken, problem
+from dashboard.views.exports import opening, problem
 from dashboard.wording.languages import in_english
 from quarantine.accounts.access_record import record_reading
 from quarantine.accounts.staff import require
@@ -46,4 +46,4 @@ def access_record_export(request: StaffRequest, form: str) -> HttpResponseBase:
     if not filters.is_valid():
         return problem("M_INVALID_PARAM", " ".join(filters.problems), HTTPStatus.BAD_REQUEST)
     export = record_export(filters, form=form)
-    return ExportOpening(export, name="access-record", admission=admitted, taken=Taken.by(request))
+    return opening(request, export, name="access-record", admitted=admitted)

@@ -24,7 +24,7 @@ from dashboard.search.intake import Request
 from dashboard.signing_in.admission import admission
 from dashboard.signing_in.freshness import require_fresh
 from dashboard.views.account import StaffRequest
-from dashboard.views.exports import ExportOpening, Taken, problem
+from dashboard.views.exports import opening, problem
 from dashboard.wording.languages import in_english
 from quarantine.accounts.staff import require
 from quarantine.acting import actions
@@ -200,9 +200,7 @@ def action_export(request: StaffRequest, form: str) -> HttpResponseBase:
     filters = ActionFilter(request.GET, queryset=Action.objects.all())
     if not filters.is_valid():
         return problem("M_INVALID_PARAM", " ".join(filters.problems), HTTPStatus.BAD_REQUEST)
-    return ExportOpening(
-        exported(filters, form=form), name="quarantine-actions", admission=admitted, taken=Taken.by(request)
-    )
+    return opening(request, exported(filters, form=form), name="quarantine-actions", admitted=admitted)
 
 
 def choices_of(filters: ActionFilter) -> dict[str, tuple[str, list[tuple[str, Any]]]]:

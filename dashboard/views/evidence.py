@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 from dashboard.exports.evidence import Evidence
 from dashboard.exports.evidence_subjects import KINDS, subject_of
 from dashboard.signing_in.admission import admission
-from dashboard.views.exports import ExportOpening, Taken, problem
+from dashboard.views.exports import opening, problem
 from dashboard.wording.languages import in_english
 from quarantine.chain.evidence import NoEvidenceError, find
 from quarantine.models import Access, Capability, Staff
@@ -38,5 +38,4 @@ def evidence(request: HttpRequest) -> HttpResponseBase:
     except NoEvidenceError:
         return problem("M_NOT_FOUND", gettext("Nothing is on record of this."), HTTPStatus.NOT_FOUND)
     file = Evidence(subject=subject, found=found, by=staff.username)
-    taken = Taken.by(request, what=Access.EVIDENCE)
-    return ExportOpening(file, name=f"evidence-{subject.name}", admission=admitted, taken=taken)
+    return opening(request, file, name=f"evidence-{subject.name}", admitted=admitted, what=Access.EVIDENCE)

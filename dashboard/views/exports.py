@@ -1,6 +1,6 @@
 """The opening of an export: who asks, for what. The stream goes on from there (`dashboard/streaming/export_streams.py`)."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self
@@ -18,6 +18,8 @@ from quarantine import ledger
 from quarantine.accounts.access_record import record
 from quarantine.models import Access, Capability, Change, Staff
 
+MOST_OF_ACCOUNT = 2  # exports at once in a process: the others of AT_ONCE stay for colleagues
+RETRY_AFTER = 10  # seconds
 TYPES = CONTENT_TYPES | {ZIP: "application/zip"}
 
 type Exported = Export | PagedExport[Any] | Evidence
@@ -77,9 +79,22 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
     if not filters.is_valid():
         return problem("M_INVALID_PARAM", " ".join(filters.problems), HTTPStatus.BAD_REQUEST)
     asked = Export(filters=filters, form=form, head=ledger.current().head)
-    opening = ExportOpening(asked, name="quarantine-changes", admission=admitted, taken=Taken.by(request))
-    opening.headers["X-Ledger-Head"] = str(asked.head)
-    return opening
+    opened = opening(request, asked, name="quarantine-changes", admitted=admitted)
+    opened.headers["X-Ledger-Head"] = str(asked.head)
+    return opened
+
+
+def opening(
+    request: HttpRequest, asked: Exported, *, name: str, admitted: Admission, what: Access = Access.EXPORT
+) -> HttpResponseBase:
+    """An export that may begin, and is on record; or why there is none."""
+    room_for: Callable[[int], bool] | None = getattr(request, "room_for", None)  # none under plain WSGI
+    if room_for is not None and not room_for(admitted.staff_id):
+        text = f"{MOST_OF_ACCOUNT} exports of your account are running already. Try again in a moment."
+        refused = problem("M_LIMIT_EXCEEDED", text, HTTPStatus.TOO_MANY_REQUESTS)
+        refused.headers["Retry-After"] = str(RETRY_AFTER)
+        return refused
+    return ExportOpening(asked, name=name, admission=admitted, taken=Taken.by(request, what=what))
 
 
 def problem(errcode: str, error: str, status: int) -> HttpResponse:

@@ -1,7 +1,8 @@
 """Exports beside psql: the same rows and columns of the same database, each client a process that throws them away.
 
 Meanwhile the server's memory is watched, the age of the transactions it holds, and how long a write takes; and pages are
-asked for while ten slow readers take exports (four at once are served, the others are told to come again).
+asked for while ten slow readers, each with an account of their own, take exports (four at once are served, the others
+are told to come again).
 """
 
 import json
@@ -94,7 +95,8 @@ def measure(workshop: Workshop, size: int) -> list[Result]:
         for _ in range(20):  # as it is after a while
             visitor.get("/")
         lines = [line for form in COPIES for line in whole(workshop, server, cookie, form=form, url=url, size=size)]
-        return [*lines, *beside_slow_readers(server, cookie, url=url)]
+        readers = [sign_in(environ, name=f"reader {number}") for number in range(SLOW_READERS)]
+        return [*lines, *beside_slow_readers(server, cookie, readers=readers, url=url)]
 
 
 def whole(workshop: Workshop, server: Server, cookie: str, *, form: str, url: str, size: int) -> list[Result]:
@@ -129,18 +131,18 @@ def psql(workshop: Workshop, copy: str, *, url: str) -> None:
     subprocess.run([program, url, "--no-psqlrc", "--quiet", "--command", copy], check=True, stdout=subprocess.DEVNULL)
 
 
-def beside_slow_readers(server: Server, cookie: str, *, url: str) -> list[Result]:
+def beside_slow_readers(server: Server, cookie: str, *, readers: list[str], url: str) -> list[Result]:
     visitor = Visitor(server.port, cookie)
     alone = [visitor.timed("/") for _ in range(PAGES)]
     over = threading.Event()
-    readers = [threading.Thread(target=read_slowly, args=[server.port, cookie, over]) for _ in range(SLOW_READERS)]
-    for reader in readers:
+    slow = [threading.Thread(target=read_slowly, args=[server.port, reader, over]) for reader in readers]
+    for reader in slow:
         reader.start()
     with watching(url, server.process.pid) as watch:
         time.sleep(1)
         beside = [visitor.timed("/") for _ in range(PAGES)]
     over.set()
-    for reader in readers:
+    for reader in slow:
         reader.join()
     what = f"a page while {SLOW_READERS} slow readers export"
     return [

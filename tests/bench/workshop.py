@@ -93,16 +93,16 @@ from django.conf import settings
 from django.test import Client
 from quarantine.models import Staff
 staff, _ = Staff.objects.get_or_create(
-    username="bench", defaults={"role": "viewer", "is_staff": True, "is_superuser": True})
+    username="{name}", defaults={{"role": "viewer", "is_staff": True, "is_superuser": True}})
 client = Client()
 client.force_login(staff, "django.contrib.auth.backends.ModelBackend")
-print(f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}")
+print(f"{{settings.SESSION_COOKIE_NAME}}={{client.cookies[settings.SESSION_COOKIE_NAME].value}}")
 """
 
 
-def sign_in(environ: dict[str, str]) -> str:
+def sign_in(environ: dict[str, str], *, name: str = "bench") -> str:
     """The cookie of somebody signed in."""
-    return manage(environ, "shell", code=SIGN_IN).strip().splitlines()[-1]
+    return manage(environ, "shell", code=SIGN_IN.format(name=name)).strip().splitlines()[-1]
 
 
 class Visitor:

@@ -1,6 +1,7 @@
 """Exports over the wire: whole files, slow readers, readers that leave."""
 
 import asyncio
+import json
 import logging.config
 import socket
 from http import HTTPStatus
@@ -14,9 +15,10 @@ from django.test import Client
 from dashboard.serving.wire import CUT_OFF
 from dashboard.streaming import export_streams
 from dashboard.streaming.export_streams import AT_ONCE, Streams
+from dashboard.views.exports import MOST_OF_ACCOUNT
 from quarantine import ledger
 from quarantine.entries import Entry
-from quarantine.models import Role, Source
+from quarantine.models import AccessEntry, Role, Source
 from quarantine.mxc import Mxc
 from tests.factories import make_staff
 from tests.quarantine.followers import eventually
@@ -27,8 +29,12 @@ CHANGES, LONG = 6_000, "x" * 1_000  # nine megabytes: more than sockets hold for
 @pytest.fixture
 def cookie(transactional_db):
     ledger.bind()
+    return cookie_of("anna")
+
+
+def cookie_of(name):
     client = Client()
-    client.force_login(make_staff("anna", role=Role.VIEWER))
+    client.force_login(make_staff(name, role=Role.VIEWER))
     return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
 
 
@@ -38,6 +44,11 @@ def begin(server, cookie, path="/changes.ndjson"):
     reader = socket.create_connection((address.hostname, address.port), timeout=60)
     reader.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n".encode())
     return reader, reader.recv(4_000).decode(errors="replace")
+
+
+def fill():
+    media = (Mxc("far.example", f"m{number}") for number in range(CHANGES))
+    ledger.append([Entry(mxc=mxc, quarantined=True, source=Source.FEED, upload_name=LONG) for mxc in media])
 
 
 def copying():
@@ -51,11 +62,11 @@ def copying():
 
 @pytest.mark.django_db(transaction=True)
 def test_slow_readers_are_few_and_keep_nobody_from_the_pages(server, cookie):
-    media = (Mxc("far.example", f"m{number}") for number in range(CHANGES))
-    ledger.append([Entry(mxc=mxc, quarantined=True, source=Source.FEED, upload_name=LONG) for mxc in media])
-    slow = [begin(server, cookie) for _ in range(AT_ONCE)]
+    fill()
+    bens = cookie_of("ben")
+    slow = [begin(server, each) for each in [cookie, bens] * MOST_OF_ACCOUNT]
 
-    refused, answer = begin(server, cookie)
+    refused, answer = begin(server, cookie_of("cleo"))
     page = server.request("GET", "/", headers={"Cookie": cookie})
 
     assert [text.split("\r\n")[0] for _, text in slow] == ["HTTP/1.1 200 OK"] * AT_ONCE
@@ -74,8 +85,27 @@ def test_slow_readers_are_few_and_keep_nobody_from_the_pages(server, cookie):
     assert answers[-1].body.count(b"\n") == CHANGES
 
 
-def export(server, cookie):
-    return server.request("GET", "/changes.ndjson", headers={"Cookie": cookie})
+@pytest.mark.django_db(transaction=True)
+def test_one_account_leaves_room_for_others(server, cookie):
+    fill()
+    slow = [begin(server, cookie) for _ in range(MOST_OF_ACCOUNT)]
+
+    refused = [export(server, cookie, path) for path in ("/changes.csv", "/actions.json")]
+    colleague, answer = begin(server, cookie_of("ben"))
+
+    assert MOST_OF_ACCOUNT < AT_ONCE
+    assert [(each.status, each.headers["Retry-After"]) for each in refused] == [(429, "10")] * 2
+    text = f"{MOST_OF_ACCOUNT} exports of your account are running already. Try again in a moment."
+    assert json.loads(refused[0].body) == {"errcode": "M_LIMIT_EXCEEDED", "error": text}
+    assert AccessEntry.objects.filter(what="export", who="anna").count() == MOST_OF_ACCOUNT  # none that didn't begin
+    assert answer.startswith("HTTP/1.1 200 ")
+    for reader in [colleague, *(reader for reader, _ in slow)]:
+        reader.close()
+    assert eventually(lambda: export(server, cookie).status == HTTPStatus.OK), "who has left keeps a place"
+
+
+def export(server, cookie, path="/changes.ndjson"):
+    return server.request("GET", path, headers={"Cookie": cookie})
 
 
 def test_a_reader_that_takes_nothing_is_broken_off_without_an_error(monkeypatch, caplog):
