@@ -156,16 +156,21 @@ def started(submission: str, *, staff: Staff) -> Action | None:
 
 def check_reason(verb: Verb, *, category: str, reason: str) -> str:
     """The note, fit to be stored. Raises ReasonError where it or the category won't do."""
-    needed = bool(category) or verb in NEEDS_KIND
-    if needed and not Category.objects.filter(slug=category, retired=False).exists():
-        offered = ", ".join(Category.objects.filter(retired=False).values_list("slug", flat=True))
-        msg = gettext("Choose a category of reason. There are: {offered}.").format(offered=offered)
-        raise ReasonError(msg)
+    if category or verb in NEEDS_KIND:
+        check_kind(category)
     note = clean_note(reason)
     if not note and verb in NEEDS_NOTE:
         msg = gettext("Say why: whoever looks at this later should know the reason.")
         raise ReasonError(msg)
     return note
+
+
+def check_kind(category: str) -> None:
+    """Raises ReasonError, which names those there are, unless it is one that is offered."""
+    if not Category.objects.filter(slug=category, retired=False).exists():
+        offered = ", ".join(Category.objects.filter(retired=False).values_list("slug", flat=True))
+        msg = gettext("Choose a category of reason. There are: {offered}.").format(offered=offered)
+        raise ReasonError(msg)
 
 
 def clean_note(text: str) -> str:

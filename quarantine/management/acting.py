@@ -57,7 +57,8 @@ class ActingCommand(BaseCommand):
         )
         parser.add_argument("--reason", default="", metavar="TEXT", help="for the history; needed to release")
         kind = "other" if self.verb in actions.NEEDS_KIND else ""
-        parser.add_argument("--category", default=kind, metavar="SLUG", help=f"kind of reason ({kind or 'none'})")
+        known = f"kind of reason ({kind or 'none'}); to list them, give one that there is not, such as list"
+        parser.add_argument("--category", default=kind, metavar="SLUG", help=known)
         parser.add_argument("--staff", metavar="NAME", help="the account on whose behalf; without it: terminal")
         parser.add_argument("--dry-run", action="store_true", help="show the plan, do nothing")
         parser.add_argument("--yes", action="store_true", help="don't ask before doing it")
@@ -91,6 +92,8 @@ class ActingCommand(BaseCommand):
         require_prepared()
         staff = staff_of(options)
         require(staff, Capability.ACT)
+        if options["dry_run"] and options["category"] not in {"", "other"}:  # a plan alone needs no reason
+            actions.check_kind(options["category"])
         if not options["dry_run"]:
             actions.check_reason(self.verb, category=options["category"], reason=options["reason"])
         aim = aim_of(options)

@@ -87,6 +87,8 @@ def test_what_cannot_be_is_a_sentence_and_changes_nothing(home):
         ("quarantine", "mxc://matrix.example/nope", "--yes"): (1, "Nothing would change"),
         ("quarantine", media): (2, "add --yes"),
         ("quarantine", media, "--yes", "--category", "nope"): (2, "Choose a category"),
+        ("quarantine", "banana", "--dry-run", "--category", "nope"): (2, "There are: .*spam"),
+        ("release", media, "--dry-run", "--category", "nope"): (2, "There are: .*spam"),
         ("quarantine", media, "--yes", "--staff", "nobody"): (2, "There is no account"),
         ("quarantine", media, "--yes", "--staff", "vi"): (1, "The role viewer may not act on media"),
         ("quarantine", "--from-file", "/nowhere"): (2, "can't be read"),
