@@ -138,6 +138,16 @@ def test_one_is_told_as_one(moderator, home, number, words):
     assert 'name="category" value="spam" required' in page.text
 
 
+def test_a_plan_that_changes_nothing_promises_nothing(moderator, home, media):
+    home.quarantine(media)
+
+    page = moderator.get(NEW, {"verb": "quarantine", "media": str(media)})
+
+    assert "Quarantine: nothing would change" in page.text
+    assert "Nothing has been done yet." in page.text
+    assert "will be able to download" not in page.text
+
+
 def test_what_makes_no_sense_is_said_and_stays_on_screen(moderator):
     answer = moderator.post(NEW, {"verb": "quarantine", "list": "mxc://a.example/b\nbanana"})
 
