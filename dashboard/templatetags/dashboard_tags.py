@@ -21,6 +21,7 @@ from dashboard.wording.languages import languages as known_languages
 from dashboard.wording.script_words import script_words
 from quarantine.models import Capability, Staff
 
+LONGEST_SHOWN = 500  # characters
 PAGES = (
     ("timeline", gettext_lazy("Timeline"), Capability.READ),
     ("insights", gettext_lazy("Insights"), Capability.READ),
@@ -52,6 +53,12 @@ register.filter("full_time", times.full)
 register.filter("short_time", times.short)
 register.filter("duration", times.duration)
 register.filter("from_ms", times.from_ms)
+
+
+@register.filter
+def shortened(value: str) -> str:
+    """For a cell of a table: exports have it whole."""
+    return text.cut_middle(value, LONGEST_SHOWN)
 
 
 @register.filter

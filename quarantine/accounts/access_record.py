@@ -17,7 +17,8 @@ HOUR = timedelta(hours=1)
 # What strangers can write down here in an hour by failing to sign in; all of it is in the log.
 MOST_OF_ACCOUNT, MOST_OF_STRANGERS = 20, 100
 READ_AGAIN = timedelta(minutes=10)  # who goes on reading the record has read it once
-LONGEST = 4_096  # characters of a text
+# Characters of a text. An address has 64 KiB at most, its filters in JSON twice as many: nobody can push one out of sight.
+LONGEST = 131_072
 NETWORKS = {4: 24, 6: 48}  # bits that are kept of an address
 
 

@@ -140,6 +140,19 @@ def test_exports_are_recorded_with_filters_and_rows(auditor):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_no_padding_pushes_a_filter_off_the_record(auditor):
+    padding = "&".join(f"origin=padding{number}-{'x' * 400}.example" for number in range(90))
+    telling = "uploader=@whom:matrix.example"
+
+    b"".join(auditor.get(f"/changes.ndjson?{padding}&{telling}").streaming_content)
+
+    assert details(AccessEntry.objects.get(what="export"))["filters"] == f"{padding}&{telling}"
+    page = auditor.get(f"{URL}?what=export").text
+    assert "padding0-" in page
+    assert len(page) < 50_000
+
+
+@pytest.mark.django_db(transaction=True)
 def test_an_export_that_was_left_early_says_so(auditor):
     make_changes(3)
     answer = auditor.get("/changes.ndjson")
