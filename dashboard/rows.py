@@ -2,7 +2,7 @@
 
 A change never changes, so its row is rendered once and kept. Hence nothing in it may depend on who
 looks, on their zone, on today's date or on later events; a script makes times relative.
-Changes should come with `select_related("action")`, or each row costs a query of its own.
+Changes should come `with_reasons`, or each row costs queries of its own.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from functools import partial
 from typing import NamedTuple, cast
 
 from django.core.cache import caches
+from django.db.models import OuterRef, Subquery
 from django.template.loader import get_template
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -21,7 +22,7 @@ from dashboard.serving.memory import Memory
 from dashboard.stencils import Marks, Stencil
 from dashboard.wording.text import file_name, identifier, initials, plain, size, type_icon, type_label, visible
 from dashboard.wording.times import When, iso, when
-from quarantine.models import Cause, Change, Source, State
+from quarantine.models import Category, Cause, Change, ChangeQuerySet, Source, State
 
 TEMPLATE = "dashboard/_row.html"
 SYSTEM = "system"  # Synapse's name for itself, when a hash it knows comes back
@@ -56,6 +57,7 @@ class Kind(NamedTuple):
     uploaded: bool
     acted: bool
     reasoned: bool
+    categorized: bool
     moment: bool
     since: bool
 
@@ -90,6 +92,7 @@ class Told:
             uploaded=bool(change.uploader),
             acted=change.action_id is not None,
             reasoned=bool(reason(change)),
+            categorized=bool(category(change)),
             moment=self.when.moment is not None,
             since=self.when.since is not None,
         )
@@ -129,12 +132,19 @@ VALUES: Mapping[str, Callable[[Told], object]] = {
     "plain_actor": lambda told: plain(told.actor.name),
     "by_actor": lambda told: filter_url("by", told.change.changed_by),
     "initials": lambda told: told.actor.initials,
+    "category": lambda told: visible(category(told.change)),
     "reason": lambda told: visible(reason(told.change) or ""),
-    "plain_reason": lambda told: plain(reason(told.change) or ""),
+    "whole_reason": lambda told: plain(" · ".join(filter(None, [category(told.change), reason(told.change)]))),
 }
 
 
 stencils: Memory[Stencil] = Memory(KINDS)
+
+
+def with_reasons(changes: ChangeQuerySet) -> ChangeQuerySet:
+    """Read with their actions, and with what the kinds of these actions' reasons are called by now."""
+    labels = Category.objects.filter(slug=OuterRef("action__category")).values("label")
+    return changes.select_related("action").annotate(category_label=Subquery(labels))
 
 
 def row_html(change: Change) -> SafeString:
@@ -161,7 +171,7 @@ def make_stencil(change: Change) -> Stencil:
 def key_of(change: Change) -> str:
     """Position and language; the content tells apart the ledgers that one process may meet, as tests do."""
     content = tuple(getattr(change, name) for name in CONTENT)
-    return f"{get_language()}:{change.pk}:{hash((content, reason(change))):x}"
+    return f"{get_language()}:{change.pk}:{hash((content, reason(change), category(change))):x}"
 
 
 def row_context(change: Change) -> dict[str, object]:
@@ -171,6 +181,7 @@ def row_context(change: Change) -> dict[str, object]:
         "when": when(change),
         "badge": badge(change),
         "actor": actor(change),
+        "category": category(change),
         "reason": reason(change),
         "cause": cause(change),
         "icon": type_icon(change.media_type),
@@ -203,6 +214,16 @@ def cause(change: Change) -> str:
 def reason(change: Change) -> str | None:
     """What staff wrote; None where there was no action to give one for."""
     return change.action.reason if change.action else None
+
+
+def category(change: Change) -> str:
+    """What the kind of the action's reason is called by now; empty where none was chosen."""
+    slug = change.action.category if change.action else ""
+    if not slug:
+        return ""
+    if hasattr(change, "category_label"):
+        return Category(label=change.category_label or slug).words
+    return Category.names().get(slug, slug)
 
 
 def look_of(change: Change) -> str:

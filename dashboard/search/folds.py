@@ -17,6 +17,7 @@ from itertools import groupby
 
 from django.db import connections
 
+from dashboard.rows import with_reasons
 from dashboard.search.filters import PAGE_LIMIT, ChangeFilter
 from dashboard.search.pages import (
     BUDGET,
@@ -147,7 +148,7 @@ class Walk:
         self.search = search
         self.narrowed = narrowed
         self.keys = search.changes.only(*KEY_COLUMNS)
-        self.read = search.changes.select_related("action") if shown else self.keys
+        self.read = with_reasons(search.changes) if shown else self.keys
         self.deadline = time.monotonic() + search.budget
         self.all_read: Found[Change] | None = None  # every change there is, where one read got them all unfolded
         self.out_of_reads = False

@@ -18,6 +18,7 @@ from typing import Any
 
 from django.contrib.humanize.templatetags.humanize import intcomma
 
+from dashboard.rows import with_reasons
 from dashboard.search.filters import PAGE_LIMIT, ChangeFilter
 from dashboard.search.lanes import Span, Ways, crossing, next_window
 from quarantine.models import Change, ChangeQuerySet
@@ -78,7 +79,7 @@ class Search:
     budget: float
 
     def rows(self, wanted: int) -> Found[Change]:
-        return self.run(self.changes.select_related("action"), wanted)
+        return self.run(with_reasons(self.changes), wanted)
 
     def positions(self, wanted: int) -> Found[int]:
         return self.run(self.changes.values_list("stream_id", flat=True), wanted)

@@ -70,7 +70,7 @@ def timeline(request: StaffRequest) -> HttpResponse:
     now = timezone.now()
     stands = standing(now)
     shown = SHOWN.recall(
-        (stands.edition, given_query(request.GET), now.date(), get_language()),
+        (stands.edition, stands.categories, given_query(request.GET), now.date(), get_language()),
         partial(read_page, request.GET, stands, today=now.date()),
         worth_keeping=partial(is_of, stands),
     )

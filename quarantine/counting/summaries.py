@@ -5,13 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connections
+from django.db.models import StringAgg, Subquery, Value
+from django.db.models.functions import Concat
 
 from quarantine.ledger import JUMP, left_out
-from quarantine.models import Change, Ledger
+from quarantine.models import Category, Change, Ledger
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(hours=24)
 FRESH = timedelta(minutes=1)  # the follower reads every few seconds
+LABELS = (
+    Category.objects.order_by()
+    .annotate(of_all=Value(1))
+    .values("of_all")
+    .annotate(labels=StringAgg(Concat("slug", Value(":"), "label"), Value("\n")))
+    .values("labels")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +31,9 @@ class Standing:
     head: int = 0
     changes: int = 0
     edition: str = ""  # of the ledger; empty: there is none yet
+    categories: str = (
+        ""  # what the kinds of reasons are called by now: rows tell, and it is not of the ledger's edition
+    )
     local: int = 0
     remote: int = 0
     last_day: int = 0
@@ -43,7 +55,7 @@ class Standing:
 
 
 def standing(now: datetime) -> Standing:
-    ledger = Ledger.objects.first()
+    ledger = Ledger.objects.annotate(categories=Subquery(LABELS)).first()
     if ledger is None:
         return Standing(now=now)
     first = Change.objects.first_position_at(now - DAY)
@@ -52,6 +64,7 @@ def standing(now: datetime) -> Standing:
         head=ledger.head,
         changes=ledger.changes,
         edition=ledger.edition,
+        categories=ledger.categories or "",
         local=ledger.quarantined_local,
         remote=ledger.quarantined_remote,
         last_day=changes_from(first, ledger),

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.cache import caches
 from django.utils.html import escape
+from django.utils.translation import override
 
-from dashboard.rows import row_html
+from dashboard.events import read_events
+from dashboard.rows import row_html, with_reasons
 from dashboard.wording.text import (
     cut_middle,
     file_name,
@@ -20,14 +22,14 @@ from dashboard.wording.text import (
     visible,
 )
 from dashboard.wording.times import when
-from quarantine.models import Change, Source, State
+from quarantine.models import Category, Change, Source, State
 from tests.factories import make_action, make_change, make_staff
 
 NOON = datetime(2026, 11, 22, 14, 2, 31, 500_000, tzinfo=UTC)
 
 
 def fetched(change):
-    return Change.objects.select_related("action", "action__staff").get(pk=change.pk)
+    return with_reasons(Change.objects.all()).get(pk=change.pk)
 
 
 def text_of(html):
@@ -89,6 +91,51 @@ def test_an_action_without_a_reason_says_so():
     change = make_change(action=make_action(reason=""), changed_by="mod")
 
     assert "No reason given" in text_of(row_html(fetched(change)))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"category": "flood"}, "Spam"),
+        ({"category": "flood", "reason": "In #lobby"}, "Spam · In #lobby"),
+        ({"category": "gone"}, "gone"),
+        ({"reason": "In #lobby"}, "In #lobby"),
+    ],
+)
+def test_a_row_tells_the_kind_of_reason_and_the_note(fields, words):
+    Category.objects.create(slug="flood", label="Spam")
+    html = row_html(fetched(make_change(action=make_action(**fields), changed_by="mod")))
+
+    assert text_of(html).endswith(f"Cause not known · Done here {words}")
+    assert f'<span class="l2" title="{words}">' in html
+
+
+@pytest.mark.django_db
+def test_a_kind_of_reason_that_was_renamed_is_told_by_its_new_name(django_assert_num_queries):
+    kind = Category.objects.create(slug="flood", label="Spam or scam")
+    change = make_change(action=make_action(category="flood"), changed_by="mod")
+    first = row_html(fetched(change))
+    Category.objects.filter(pk=kind.pk).update(label="Junk")
+
+    with django_assert_num_queries(1):
+        renamed = row_html(fetched(change))
+
+    assert ("Spam or scam" in first, "Spam or scam" in renamed, "Junk" in renamed) == (True, False, True)
+    with override("de"):
+        assert "Junk" in row_html(fetched(change))
+    with override("de"):
+        Category.objects.filter(pk=kind.pk).update(label="Harassment")
+        assert "Belästigung" in row_html(fetched(change))
+
+
+@pytest.mark.django_db
+def test_kinds_of_reasons_cost_the_live_view_no_queries(django_assert_num_queries):
+    for _ in range(3):
+        make_change(action=make_action(category="flood"))
+
+    with django_assert_num_queries(1):
+        assert len(read_events("", after=0, upto=3)) == 3
 
 
 # --- Times --------------------------------------------------------------------------------

@@ -8,10 +8,10 @@ from django.template.loader import get_template
 from django.utils.safestring import mark_safe
 from django.utils.translation import override
 
-from dashboard.rows import TEMPLATE, VALUES, Told, render, row_context, stencils
+from dashboard.rows import TEMPLATE, VALUES, Told, render, row_context, stencils, with_reasons
 from dashboard.stencils import MARK, Stencil
 from dashboard.wording.text import escaped
-from quarantine.models import Cause, Change, Source, State
+from quarantine.models import Category, Cause, Change, Source, State
 from tests.factories import make_action, make_change
 
 NOON = datetime(2026, 11, 22, 14, 2, 31, tzinfo=UTC)
@@ -34,8 +34,10 @@ def changes():
         yield make_change(
             upload_name=text, changed_by=by, cause=cause, not_before=moment, seen_at=NOON, media_length=len(text) * 999
         )
-    for text, source, reason in product(TEXTS, Source, [True, False]):
-        action = make_action(reason=text if reason else "")
+    for number, text in enumerate(TEXTS):
+        Category.objects.create(slug=f"kind{number}", label=text)
+    for (number, text), source, reason, kind in product(enumerate(TEXTS), Source, [True, False], [True, False]):
+        action = make_action(reason=text if reason else "", category=f"kind{number}" if kind else "")
         yield make_change(upload_name=text, source=source, changed_by=text, action=action, seen_at=NOON)
 
 
@@ -52,7 +54,7 @@ def test_rows_are_what_their_template_says(language):
     stencils.answers.clear()
 
     with override(language):
-        rows = [Told.of(change) for change in Change.objects.select_related("action").filter(pk__in=ids)]
+        rows = [Told.of(change) for change in with_reasons(Change.objects.filter(pk__in=ids))]
         assert len(rows) == len(ids) > 200
         wrong = [told.kind for told in rows if render(told.change) != by_template(told)]
 

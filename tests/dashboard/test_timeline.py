@@ -9,8 +9,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django.asserts import assertInHTML
 
-from quarantine.models import Ledger, State
-from tests.factories import make_action, make_change, make_changes, make_ledger, make_staff
+from quarantine.models import Category, Ledger, State
+from tests.factories import make_action, make_categories, make_change, make_changes, make_ledger, make_staff
 from tests.html import region
 
 pytestmark = pytest.mark.django_db
@@ -77,13 +77,25 @@ def test_today_and_yesterday_are_named(client):
 
 def test_costs_the_same_few_queries_whatever_it_shows(client, django_assert_num_queries):
     for number in range(60):
-        make_change(action=make_action(reason="x") if number % 2 else None)
+        make_change(action=make_action(reason="x", category="spam") if number % 2 else None)
 
     # The hours of the plot, once; session, account, ledger, a day ago, saved views; the rows; a count or a cursor.
     first, known = ("/", 1 + 5 + 1), ("/", 5)
     for path, queries in [first, ("/?origin=matrix.example", 7), ("/?cursor=30", 7), ("/?state=banana", 5), known]:
         with django_assert_num_queries(queries):
             client.get(path)
+
+
+def test_a_kind_of_reason_that_is_renamed_is_so_on_the_next_page(client):
+    make_categories("spam")
+    make_change(action=make_action(category="spam"))
+    make_ledger()
+    Category.objects.update(label="Spam")
+    before = client.get("/")
+    Category.objects.update(label="Junk")
+
+    assert ("<bdi>Spam</bdi>" in before.text, "<bdi>Junk</bdi>" in client.get("/").text) == (True, True)
+    assert 'class="l2 reason-none"' not in before.text
 
 
 def test_pages_lead_on_and_back(client):
