@@ -24,6 +24,7 @@ from dashboard.rows import badge, row_context, row_html
 from dashboard.search.counts import Wider, without_narrowest
 from dashboard.search.filters import ChangeFilter, given_query
 from dashboard.search.folds import FoldedPage, Line, folded_page
+from dashboard.search.meant import meant, searched_words
 from dashboard.search.pages import BUDGET, ChangePage
 from dashboard.search.shelf import shelf
 from dashboard.search.toolbar import Toolbar, toolbar
@@ -78,7 +79,7 @@ def timeline(request: StaffRequest) -> HttpResponse:
     context = {
         "spark": spark(stands),
         "shelf": shelf(request.user, query=filters.canonical_query()),
-        "wider": wider(filters, folded.page, head=stands.head),
+        **for_empty(filters, folded.page, head=stands.head),
         "standing": stands,
         "filters": filters,
         "page": folded.page,
@@ -108,6 +109,12 @@ def menus_of(filters: ChangeFilter, *, username: str, now: datetime) -> Toolbar:
 
     key = (filters.given_query, username, now.replace(second=0, microsecond=0), get_language())
     return MENUS.recall(key, made, worth_keeping=lambda _: True)
+
+
+def for_empty(filters: ChangeFilter, page: ChangePage, *, head: int) -> dict[str, object]:
+    """What a page without changes says beside that."""
+    words = searched_words(filters) if page.newest and not page.changes else ""
+    return {"words": words, "meant": meant(words), "wider": wider(filters, page, head=head)}
 
 
 def wider(filters: ChangeFilter, page: ChangePage, *, head: int) -> Wider | None:

@@ -144,7 +144,7 @@ def test_an_empty_view_offers_to_leave_out_the_narrowest_filter(client):
 
     answer = client.get("/?origin=a.example&state=released&scope=remote")
 
-    assertInHTML("<p>Without State is <bdi>Released</bdi> there are 3.</p>", answer.text)
+    assertInHTML("<p>Without “State is: <bdi>Released</bdi>” there are 3 changes.</p>", answer.text)
     assertInHTML(
         '<a class="btn btn-primary" href="/?scope=remote&amp;origin=a.example">Remove that filter</a>', answer.text
     )
