@@ -104,6 +104,11 @@ def test_what_a_zone_changes_moves_nothing(reader, server):
     assert jumps(page) == []
 
 
+PLACEHOLDER = """box => {
+    const { fontSize, fontFamily, paddingLeft, paddingRight } = getComputedStyle(box), pen = document.createElement("canvas").getContext("2d");
+    pen.font = `${fontSize} ${fontFamily}`;
+    return [pen.measureText(box.placeholder).width, box.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight)];
+}"""
 PATHS = ["/", "/?scope=local&by=-system&q=name", "/media/matrix.example/abc/", "/insights/", "/actions/", "/account/"]
 PATHS += ["/actions/new/?verb=quarantine&media=mxc://matrix.example/copy", "/backfill/", "/reasons/", "/consumers/"]
 
@@ -121,3 +126,25 @@ def test_long_words_fit_in_everywhere(reader, server):
             wrong += [(path, width, words) for words in page.evaluate(OVERFLOWING)]
 
     assert wrong == []
+
+
+@pytest.mark.usefixtures("ledger")
+def test_what_the_toolbar_says_is_seen_whole_or_fades(reader, server):
+    """What the search box says of itself, on a small laptop; figures beyond the edge of a phone; what an empty search offers."""
+    page = reader()
+    make_change(sha256="ab12cd34" + "ef" * 28)
+    page.set_viewport_size({"width": 1366, "height": 768})
+    page.goto(f"{server.url}/")
+    needed, room = page.locator("#q").evaluate(PLACEHOLDER)
+    page.set_viewport_size({"width": 390, "height": 800})
+    summary = page.locator("#summary").evaluate(
+        "one => [one.scrollWidth > one.clientWidth, getComputedStyle(one).maskImage]"
+    )
+    page.goto(f"{server.url}/?q=ab12cd34ef")
+    page.set_viewport_size({"width": 360, "height": 800})
+    offered = page.locator(".blank .btn").first.bounding_box()
+
+    assert 100 < needed <= room - 14  # its cross takes that
+    assert (summary[0], "gradient" in summary[1]) == (True, True)
+    assert offered["x"] >= 0
+    assert offered["x"] + offered["width"] <= 360

@@ -221,6 +221,8 @@ def test_each_change_can_be_seen(client):
     make_changes(6, action=action)
 
     assert shown("fold=off") == shown(f"action={action.pk}") == [*range(6, 0, -1)]
+    for query, title in [("", "One line for each change"), ("?fold=off", "One line for changes that belong together")]:
+        assert f'<a class="btn btn-s" title="{title}' in client.get(f"/{query}").text
     answer = client.get("/?fold=banana")
     assert answer.status_code == 422
     assert "“banana” is not one of on or off." in answer.text
