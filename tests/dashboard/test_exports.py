@@ -195,3 +195,14 @@ def test_the_command_refuses_bad_filters_in_a_sentence(filters, said):
         call_command("export", *(word for text in filters for word in ("--filter", text)))
 
     assert refused.value.returncode == 2
+
+
+def test_a_file_that_can_not_be_written_is_a_sentence_and_exit_2(tmp_path):
+    make_ledger()
+    file = tmp_path / "nowhere" / "changes.csv"
+
+    with pytest.raises(CommandError) as refused:
+        call_command("export", "--output", str(file))
+
+    assert str(refused.value) == f"--output {file} can't be written: No such file or directory."
+    assert refused.value.returncode == 2

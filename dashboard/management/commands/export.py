@@ -33,7 +33,8 @@ class Command(BaseCommand):
         try:
             export = Export(filters=filters, form=options["format"], head=ledger.current().head)
             with ExitStack() as stack:
-                write(export, self.opened(output, stack), asked="&".join(options["filter"]))
+                out = self.opened(output, stack)
+                write(export, out, asked="&".join(options["filter"]))
         except BrokenPipeError:
             sys.stderr.close()  # `export | head`: whoever read has had enough
         except (LedgerError, OSError) as error:
@@ -42,7 +43,13 @@ class Command(BaseCommand):
             self.stderr.write(f"{export.rows:,} changes written to {output}.")
 
     def opened(self, output: str | None, stack: ExitStack) -> IO[bytes]:
-        return stack.enter_context(Path(output).open("wb")) if output else sys.stdout.buffer
+        if not output:
+            return sys.stdout.buffer
+        try:
+            return stack.enter_context(Path(output).open("wb"))
+        except OSError as error:
+            msg = f"--output {output} can't be written: {error.strerror}."
+            raise CommandError(msg, returncode=2) from error
 
 
 def write(export: Export, out: IO[bytes], *, asked: str) -> None:
