@@ -57,6 +57,14 @@ def command(*options):
     return [sys.executable, "manage.py", "demo", *options]
 
 
+def beside_it(data_dir, *words):
+    """What a command prints in another terminal, as README.md says it."""
+    [line] = re.findall(r"`export (SECRET_KEY=.+? HTTPS=off)`", (ROOT / "README.md").read_text())
+    typed = f"export {line.replace('var/', f'{data_dir}/')}; {sys.executable} manage.py {' '.join(words)}"
+    env = environ(data_dir)
+    return subprocess.run(["sh", "-c", typed], cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
+
+
 @contextmanager
 def running(data_dir, **extra):
     process = subprocess.Popen(
@@ -138,6 +146,7 @@ def test_it_gets_ready_moves_lets_people_in_and_ends(data_dir):
         wait_until(lambda: demo.head() > first + 1)
         assert len(children) == 3
         assert stat.S_IMODE((data_dir / "demo-secret").stat().st_mode) == 0o600
+        assert re.search(r"^ledger: 5,\d+ rows fit\.$", beside_it(data_dir, "verify"), re.MULTILINE)
 
     assert demo.process.returncode == 0
     assert not any(is_running(pid) for pid in children)

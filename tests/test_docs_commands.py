@@ -58,6 +58,7 @@ LEFT_OUT = {
     "make bench": "it takes minutes and measures; tests/quarantine/test_upgrade.py runs one of them small",
     "set -a; . ./.env; set +a": "tests/synapse/test_deployed.py loads its settings by these words",
     "manage.py …": NAME,
+    "manage.py verify": "tests/test_demo.py, on the demo's ledger",
     "manage.py follow": "it goes on until it is stopped: tests/quarantine/test_follow.py",
     "manage.py follow --audit-at 03:00": "the service's own line, run by tests/synapse/test_deployed.py",
     "manage.py serve": "for the line with curl, on a port that is free",
