@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -36,6 +36,13 @@ BAD_REQUEST = Words(
     title=gettext_lazy("Bad request"),
     heading=gettext_lazy("This request can't be read"),
     text=gettext_lazy("Nothing has changed. Its address or its form was damaged on the way."),
+    bare=True,
+)
+UNKNOWN_HOST = Words(
+    icon="plug",
+    title=gettext_lazy("Bad request"),
+    heading=gettext_lazy("This server does not answer under that name"),
+    text=gettext_lazy("Whoever runs it can add the name in the address to ALLOWED_HOSTS."),
     bare=True,
 )
 NOT_ALLOWED = Words(
@@ -129,7 +136,8 @@ def error_page(request: HttpRequest, words: Words, *, status: HTTPStatus) -> Htt
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, RequestDataTooBig | TooManyFieldsSent):
         return too_large(request)
-    return error_page(request, BAD_REQUEST, status=HTTPStatus.BAD_REQUEST)
+    words = UNKNOWN_HOST if isinstance(exception, DisallowedHost) else BAD_REQUEST
+    return error_page(request, words, status=HTTPStatus.BAD_REQUEST)
 
 
 def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,5 +1,6 @@
-"""The site with two views more: one the core may refuse, one that breaks."""
+"""The site with three views more: one the core may refuse, one that finds its request damaged, one that breaks."""
 
+from django.core.exceptions import BadRequest
 from django.http import HttpResponse
 from django.urls import path
 
@@ -16,9 +17,13 @@ def moderate(request):
     return HttpResponse("done")
 
 
+def damaged(request):
+    raise BadRequest(SECRET)
+
+
 def broken(request):
     password = SECRET
     raise RuntimeError(password)
 
 
-urlpatterns = [path("moderate/", moderate), path("broken/", broken), *real]
+urlpatterns = [path("moderate/", moderate), path("damaged/", damaged), path("broken/", broken), *real]

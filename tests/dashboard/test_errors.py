@@ -22,9 +22,10 @@ def forged(_client, **headers):
 
 
 ERRORS = {
-    "bad request": (
+    "bad request": (400, "This request can't be read", lambda client, **more: client.get("/damaged/", headers=more)),
+    "unknown host": (
         400,
-        "This request can't be read",
+        "This server does not answer under that name",
         lambda client, **more: client.get("/", headers=more | {"Host": "x"}),
     ),
     "not allowed": (
