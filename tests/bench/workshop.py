@@ -100,9 +100,9 @@ print(f"{{settings.SESSION_COOKIE_NAME}}={{client.cookies[settings.SESSION_COOKI
 """
 
 
-def sign_in(environ: dict[str, str], *, name: str = "bench") -> str:
-    """The cookie of somebody signed in."""
-    return manage(environ, "shell", code=SIGN_IN.format(name=name)).strip().splitlines()[-1]
+def sign_in(environ: dict[str, str], *, name: str = "bench", tree: Path = ROOT) -> str:
+    """The cookie of somebody signed in, with the version in `tree`."""
+    return manage(environ, "shell", code=SIGN_IN.format(name=name), tree=tree).strip().splitlines()[-1]
 
 
 class Visitor:

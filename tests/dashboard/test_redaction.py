@@ -226,7 +226,11 @@ def test_one_alert_loses_its_note(story, client):
         ("a.example", REDACTED),
         ("b.example", "mallory again"),
     ]
-    assert json.loads(AccessEntry.objects.get().details) == {"of": "alert", "reason": WHY, "rows": {"alerts": 1}}
+    assert json.loads(AccessEntry.objects.get(what=Access.REDACTION).details) == {
+        "of": "alert",
+        "reason": WHY,
+        "rows": {"alerts": 1},
+    }
     client.force_login(make_staff("vera", role=Role.VIEWER))
     assert [REDACTED in client.get(f"/alerts/{each.pk}/").text for each in (alert, other)] == [True, False]
     assert redact(of_alert(alert.pk), reason=WHY, by=None) == 0

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.bench.upgrade import STORED, upgrade, writers
-from tests.bench.workshop import SIGN_IN, Workshop
+from tests.bench.workshop import Workshop, sign_in
 from tests.environment import ROOT, manage
 from tests.quarantine.followers import eventually, follower
 from tests.quarantine.own_cluster import own_cluster
@@ -132,11 +132,6 @@ def act(tree, env):
     return mxc
 
 
-def signed_in(tree, env):
-    """Each version knows its own sessions alone."""
-    return manage(env, "shell", code=SIGN_IN, tree=tree).split()[-1]
-
-
 def positions(server, cookie):
     """(position, media) of each change, oldest first, as an export has them."""
     answer = server.request("GET", "/changes.ndjson", headers={"Cookie": cookie})
@@ -178,7 +173,7 @@ def test_both_versions_read_and_write_one_ledger(before, env):
         manage(env, "prepare")
         new = stack.enter_context(running_server(env))
         stack.enter_context(follower(env, "--interval", "0.1"))  # a standby
-        readers = [(old, signed_in(before, env)), (new, signed_in(ROOT, env))]
+        readers = [(old, sign_in(env, tree=before)), (new, sign_in(env))]  # each version knows its own sessions alone
         streams = [stack.enter_context(server.stream("/changes/live?since=1", cookie=own)) for server, own in readers]
         acted += take_turns((ROOT, before, ROOT, before), env, streams)
         assert following.stop() == 0  # the machine of the version before is upgraded too; the standby takes over
