@@ -20,7 +20,6 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 import dashboard.wsgi  # noqa: F401 - first: a worker begins here, and this sets Django up for the rest
 from dashboard.exports.exports import CONTENT_TYPES
 from dashboard.serving.bridge import bridge
-from dashboard.serving.heap import share_one_heap
 from dashboard.serving.metrics import measured
 from dashboard.serving.wire import Application, Receive, Scope, Send, respond
 from dashboard.streaming.changes_endpoint import ChangesEndpoint
@@ -89,7 +88,6 @@ def application_at(path: str) -> Application:
 async def live_and_die(scope: Scope, receive: Receive, send: Send) -> None:
     """From the server's start to its end."""
     await receive()
-    share_one_heap()  # before there are threads
     hub = scope["state"]["hub"] = Hub()
     exports = scope["state"]["exports"] = Streams("export")
     downloads = scope["state"]["downloads"] = Streams("download")

@@ -1,7 +1,6 @@
 """manage.py serve: what it refuses, whom it believes, and how it ends."""
 
 import gzip
-import platform
 import re
 import signal
 import socket
@@ -9,8 +8,6 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
-from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -24,7 +21,6 @@ from tests.quarantine.followers import eventually
 from tests.servers import PATIENCE, running_server
 
 FAILED = "failed sign-in as 'nobody'"
-HEAP = 64 * 1024 * 1024  # bytes of address space that glibc sets aside for each
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 
@@ -284,35 +280,3 @@ def test_how_far_the_ledger_is_only_staff_are_told(client):
     assert 90 <= staff.pop("feed_lag_seconds") < 120
     assert staff.pop("feed_read_at").endswith("Z")
     assert staff == {"ready": True, "head": 3, "feed_position": 17}
-
-
-# --- Its memory ---------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries have no heaps of threads")
-def test_threads_share_one_heap(process_env):
-    cookie = cookie_of(make_staff("anna"))
-    with running_server(process_env()) as server:
-        for path in ("/", "/changes.csv", "/media/"):
-            server.request("GET", path, headers={"Cookie": cookie})
-        with server.stream(cookie=cookie) as stream:
-            append()
-            assert ids(stream.take(1)) == [1]
-
-            process = Path(f"/proc/{server.process.pid}")
-            threads, maps = len(list((process / "task").iterdir())), (process / "maps").read_text()
-
-    assert threads > 4
-    assert heaps_of_threads(maps) == []
-
-
-def heaps_of_threads(maps):
-    """Where glibc has those beside the first: of 64 MB each, from a multiple of that on; what it has no use for yet is closed."""
-    lines = [line.split() for line in maps.splitlines()]
-    open_and_closed = [(one[0], other[0]) for one, other in pairwise(lines) if (one[1], other[1]) == ("rw-p", "---p")]
-    ranges = [[int(end, 16) for end in f"{one}-{other}".split("-")] for one, other in open_and_closed]
-    return [
-        begin
-        for begin, end, following, last in ranges
-        if begin % HEAP == 0 and end == following and last - begin == HEAP
-    ]
