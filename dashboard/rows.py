@@ -71,11 +71,13 @@ class Told:
     actor: Actor
     mxc: str
     name: str
+    category: str
+    reason: str
 
     @classmethod
     def of(cls, change: Change) -> "Told":
         name = plain(change.upload_name) or gettext("this media item")
-        return cls(change, when(change), actor(change), str(change.mxc), name)
+        return cls(change, when(change), actor(change), str(change.mxc), name, category(change), reason(change) or "")
 
     @property
     def kind(self) -> Kind:
@@ -91,8 +93,8 @@ class Told:
             named=bool(change.upload_name),
             uploaded=bool(change.uploader),
             acted=change.action_id is not None,
-            reasoned=bool(reason(change)),
-            categorized=bool(category(change)),
+            reasoned=bool(self.reason),
+            categorized=bool(self.category),
             moment=self.when.moment is not None,
             since=self.when.since is not None,
         )
@@ -132,9 +134,9 @@ VALUES: Mapping[str, Callable[[Told], object]] = {
     "plain_actor": lambda told: plain(told.actor.name),
     "by_actor": lambda told: filter_url("by", told.change.changed_by),
     "initials": lambda told: told.actor.initials,
-    "category": lambda told: visible(category(told.change)),
-    "reason": lambda told: visible(reason(told.change) or ""),
-    "whole_reason": lambda told: plain(" · ".join(filter(None, [category(told.change), reason(told.change)]))),
+    "category": lambda told: visible(told.category),
+    "reason": lambda told: visible(told.reason),
+    "whole_reason": lambda told: plain(" · ".join(filter(None, [told.category, told.reason]))),
 }
 
 
@@ -222,7 +224,7 @@ def category(change: Change) -> str:
     if not slug:
         return ""
     if hasattr(change, "category_label"):
-        return Category(label=change.category_label or slug).words
+        return Category.in_words(change.category_label or slug)
     return Category.names().get(slug, slug)
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, QuerySet, Subquery
-from django.urls import reverse
 from django.utils.translation import gettext
 
-from dashboard.links import filter_url
+from dashboard.links import address_of, filter_url
 from dashboard.search.filters import ChangeFilter, query_string
 from dashboard.wording import times
 from dashboard.wording.terms import Term
@@ -54,12 +53,12 @@ def days(words: str) -> Iterator[Meant]:
             query = query_string({"after": day, "before": day + timedelta(days=1)}, {})
         except (ValueError, OverflowError):
             continue
-        yield Meant(f"{reverse('timeline')}?{query}", gettext("Changes of {day}").format(day=times.day(day)))
+        yield Meant(f"{address_of('timeline')}?{query}", gettext("Changes of {day}").format(day=times.day(day)))
 
 
 def rooms(words: str) -> Iterator[Meant]:
     if ROOM.fullmatch(words):
-        yield Meant(f"{reverse('action-list')}?cause={Cause.ROOM}", gettext("What staff did to whole rooms"))
+        yield Meant(f"{address_of('action-list')}?cause={Cause.ROOM}", gettext("What staff did to whole rooms"))
 
 
 def known(words: str) -> Iterator[Meant]:

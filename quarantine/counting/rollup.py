@@ -69,9 +69,8 @@ def store(size: int, start: int, tallies: Sequence[Tally], *, redactions: int | 
     """Keep a block's tallies; False if another process did, or if personal data was blanked after so many `redactions`."""
     with transaction.atomic():
         first = RolledUp.objects.filter(size=size, end=start).update(end=start + size) == 1
-        current = (
-            ledger.current().redactions == redactions
-        )  # looked at with that row held: see redaction.forget_in_sums
+        # Looked at with that row held: see redaction.forget_in_sums.
+        current = ledger.current().redactions == redactions
         if first and current:
             Tally.objects.bulk_create(tallies)
         transaction.set_rollback(not current)

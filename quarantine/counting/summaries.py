@@ -31,9 +31,7 @@ class Standing:
     head: int = 0
     changes: int = 0
     edition: str = ""  # of the ledger; empty: there is none yet
-    categories: str = (
-        ""  # what the kinds of reasons are called by now: rows tell, and it is not of the ledger's edition
-    )
+    categories: str = ""  # what the kinds of reasons are called by now: rows tell, and no edition does
     local: int = 0
     remote: int = 0
     last_day: int = 0

@@ -48,7 +48,12 @@ class Category(models.Model):
     @property
     def words(self) -> str:
         """For who looks at it."""
-        return gettext(self.label) if self.label in AT_FIRST else self.label
+        return self.in_words(self.label)
+
+    @staticmethod
+    def in_words(label: str) -> str:
+        """Those that a ledger begins with are translated; what leads wrote is not."""
+        return gettext(label) if label in AT_FIRST else label
 
     @classmethod
     def names(cls) -> dict[str, str]:
