@@ -76,6 +76,7 @@ def test_release_with_a_reason_and_undo(signed_in, server, held):
     assert axe_is_clean(page)
     page.get_by_role("link", name="Undo…").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Quarantine 1 media item?")
+    page.wait_for_load_state("domcontentloaded")  # keys are answered from here on, later than the heading is there
     page.keyboard.press("Enter")  # no reason was chosen: nothing happens
     expect(page.get_by_role("heading", level=1)).to_have_text("Quarantine 1 media item?")
     page.keyboard.press("2")

@@ -168,6 +168,7 @@ def test_a_day_with_keys_alone(page, server, home):
     expect(page.locator("[data-selected]")).to_have_text("10 selected")
     press("q")
     expect(title).to_have_text("Quarantine 10 media items?")
+    page.wait_for_load_state("domcontentloaded")  # keys are answered from here on, later than the heading is there
     press("1")
     press("Enter")
     expect(page.locator("#progress")).to_contain_text("Asked 10 · changed 10")
