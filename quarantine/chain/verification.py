@@ -155,8 +155,8 @@ class Scope:
         table, key = self.table, self.table.key
         newest, end = table.newest(upto=FARTHEST), table.end().position  # in this order: a row and the end move at once
         open_to = table.open_to or (0 if end or table.model is Change else newest)  # at 0 nothing was ever sealed
-        beyond = table.objects().filter(**{f"{key}__gt": end}).exclude(**{f"{key}__lte": open_to}, chain=None)
-        first = beyond.order_by(key).values_list(key, flat=True).first()
+        beyond = table.objects().filter(**{f"{key}__range": (end + 1, newest)})  # what is above was added since
+        first = beyond.exclude(**{f"{key}__lte": open_to}, chain=None).order_by(key).values_list(key, flat=True).first()
         return Fault(first, BEYOND) if first else None
 
     def fault_of_kept(self) -> Fault | None:

@@ -210,6 +210,19 @@ def test_what_is_recorded_while_it_is_checked_is_not_beyond_the_end(eight):
     assert (scope.conclude(done).fault, done.rows) == (None, 8)
 
 
+def test_what_is_recorded_between_two_looks_at_the_end_is_not_beyond_it(eight, monkeypatch):
+    looked = verification.Table.end
+
+    def end(self):
+        found = looked(self)
+        ledger.append([an_entry(f"beyond {found.position}")])
+        return found
+
+    monkeypatch.setattr(verification.Table, "end", end)
+
+    assert (fault(), Ledger.objects.get(pk=1).head) == (None, 10)
+
+
 def test_positions_that_a_new_generation_leaves_out_are_not_missed(eight):
     ledger.new_generation()
     assert (fault(), check(table(), first=5).fault) == (None, None)
