@@ -31,7 +31,6 @@ from quarantine.models import (
 from tests.factories import make_action, make_change, make_ledger, make_staff
 
 pytestmark = pytest.mark.django_db
-NOW = datetime.now(UTC).replace(microsecond=0)
 A_MINUTE = timedelta(minutes=1)
 
 
@@ -48,6 +47,11 @@ def rule(kind, **fields):
     AlertRule.objects.filter(pk=kind).update(**fields)
 
 
+def now():
+    """Of each test: a suite may take longer than a burst lasts."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
 def told(kind):
     return list(Alert.objects.filter(kind=kind).order_by("pk").values_list("subject", "number"))
 
@@ -55,7 +59,7 @@ def told(kind):
 def flood(number, *, origin="evil.example", ago=1, **fields):
     """So many files, a second apart, that many minutes ago."""
     for each in range(number):
-        make_change(origin=origin, seen_at=NOW - ago * A_MINUTE + timedelta(seconds=each), **fields)
+        make_change(origin=origin, seen_at=now() - ago * A_MINUTE + timedelta(seconds=each), **fields)
 
 
 # --- Bursts -------------------------------------------------------------------------------
@@ -160,10 +164,10 @@ def test_a_rule_that_is_off_forgets():
 
 def test_a_release_of_what_others_quarantined_is_told_once():
     for name, by in (("a", "@anna:matrix.example"), ("b", "@ben:matrix.example"), ("c", ""), ("d", "system")):
-        make_change(media_id=name, changed_by=by, seen_at=NOW - 3 * A_MINUTE)
+        make_change(media_id=name, changed_by=by, seen_at=now() - 3 * A_MINUTE)
     for name in "abcd":
-        make_change(media_id=name, changed_by="@ben:matrix.example", state=State.RELEASED, seen_at=NOW - 2 * A_MINUTE)
-    make_change(media_id="a", changed_by="", state=State.RELEASED, seen_at=NOW - A_MINUTE)
+        make_change(media_id=name, changed_by="@ben:matrix.example", state=State.RELEASED, seen_at=now() - 2 * A_MINUTE)
+    make_change(media_id="a", changed_by="", state=State.RELEASED, seen_at=now() - A_MINUTE)
 
     alerts.look()
     alerts.look()
@@ -174,9 +178,9 @@ def test_a_release_of_what_others_quarantined_is_told_once():
 
 def test_files_that_are_back_are_one_alert():
     for number in range(3):
-        Return.objects.create(origin="far.example", media_id=f"m{number}", sha256="a" * 64, seen_at=NOW)
+        Return.objects.create(origin="far.example", media_id=f"m{number}", sha256="a" * 64, seen_at=now())
     alerts.look()
-    Return.objects.create(origin="far.example", media_id="m4", sha256="b" * 64, seen_at=NOW)
+    Return.objects.create(origin="far.example", media_id="m4", sha256="b" * 64, seen_at=now())
 
     alerts.look()
 
@@ -193,7 +197,7 @@ def stop(action):
 def test_what_fails_is_told_once_and_again_when_it_fails_again():
     first, second = make_action(), make_action()
     stop(first)
-    Run.objects.create(kind="audit", status=Run.Status.FAILED, started_at=NOW, updated_at=NOW)
+    Run.objects.create(kind="audit", status=Run.Status.FAILED, started_at=now(), updated_at=now())
     alerts.look()
     alerts.look()
     assert told("failed") == [("action", 1), ("run", 1)]
@@ -202,7 +206,7 @@ def test_what_fails_is_told_once_and_again_when_it_fails_again():
     alerts.look()
     assert told("failed") == [("action", 2), ("run", 1)]
 
-    Alert.objects.update(last_at=NOW - 3 * 60 * A_MINUTE)
+    Alert.objects.update(last_at=now() - 3 * 60 * A_MINUTE)
     alerts.look()
     assert Alert.objects.going_on().count() == 0
     stop(first)  # resumed, and stopped again
@@ -219,7 +223,7 @@ def test_a_program_is_stuck_once_until_it_gets_on():
     alerts.look()
     assert told("stuck") == []  # not for long enough
 
-    rule("stuck", told={"hma": (NOW - 11 * A_MINUTE).isoformat()})
+    rule("stuck", told={"hma": (now() - 11 * A_MINUTE).isoformat()})
     alerts.look()
     alerts.look()
     assert told("stuck") == [("hma", 1)]
@@ -231,7 +235,7 @@ def test_a_program_is_stuck_once_until_it_gets_on():
 
 
 def test_a_silent_stream_is_told_once_until_it_is_heard():
-    heard = NOW - 6 * A_MINUTE
+    heard = now() - 6 * A_MINUTE
     make_ledger(feed_read_at=heard)
     alerts.look(watched=10)
     assert told("silent") == []  # the process that reads it has only just begun
@@ -245,7 +249,7 @@ def test_a_silent_stream_is_told_once_until_it_is_heard():
     alerts.look()
     assert Alert.objects.get().ended_at is not None
 
-    make_ledger(feed_read_at=NOW - 7 * A_MINUTE)
+    make_ledger(feed_read_at=now() - 7 * A_MINUTE)
     alerts.look()
 
     assert told("silent") == [("", 1), ("", 1)]
@@ -273,7 +277,7 @@ def test_what_is_muted_is_recorded_and_told_when_that_is_over():
 
 def test_the_core_refuses_those_who_may_not():
     viewer, moderator = make_staff("v", role=Role.VIEWER), make_staff("m", role=Role.MODERATOR)
-    alert = Alert.objects.create(kind="back", since=NOW, last_at=NOW, created_at=NOW)
+    alert = Alert.objects.create(kind="back", since=now(), last_at=now(), created_at=now())
 
     with pytest.raises(NotAllowedError):
         alert_rules.acknowledge(alert, note="", staff=viewer)
@@ -292,7 +296,7 @@ HOSTILE = 'evil.example"><script>@room\r\nBcc: x@y.example https://z.example/' +
 
 
 def test_strangers_put_nothing_but_a_name_into_a_message():
-    said = message_of(Alert(pk=1, kind="burst", subject=HOSTILE, number=5, since=NOW, last_at=NOW))
+    said = message_of(Alert(pk=1, kind="burst", subject=HOSTILE, number=5, since=now(), last_at=now()))
 
     assert not {"<", ">", "@", "\r", "/", '"'} & set(said.title)
     assert len(said.title) < 200
@@ -304,10 +308,10 @@ def test_strangers_put_nothing_but_a_name_into_a_message():
 @pytest.mark.parametrize("kind", AlertKind.values)
 def test_the_link_leads_to_what_it_is_about(kind, settings):
     settings.PUBLIC_URL = "https://quarantine.example"
-    make_change(origin="evil.example", media_id="wanted", seen_at=NOW, state=State.QUARANTINED)
-    make_change(origin="other.example", media_id="unwanted", seen_at=NOW)
+    make_change(origin="evil.example", media_id="wanted", seen_at=now(), state=State.QUARANTINED)
+    make_change(origin="other.example", media_id="unwanted", seen_at=now())
     subject = {"burst": "evil.example", "failed": "action"}.get(kind, "")
-    alert = Alert.objects.create(kind=kind, subject=subject, since=NOW, last_at=NOW, created_at=NOW)
+    alert = Alert.objects.create(kind=kind, subject=subject, since=now(), last_at=now(), created_at=now())
     client = Client()
     client.force_login(make_staff("root", role=Role.ADMIN))
 
