@@ -5,6 +5,7 @@ would be there. Where no index serves, a plan still has to read or sort it all, 
 """
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from dashboard.search import lanes, pages
 from dashboard.search.filters import ChangeFilter
 from dashboard.search.folds import ends
+from dashboard.search.meant import meant
 from dashboard.search.pages import change_page
 from quarantine.models import Change, Source, State
 from tests.factories import BEGINNING, make_action, make_change, make_ledger
@@ -22,6 +24,7 @@ from tests.factories import BEGINNING, make_action, make_change, make_ledger
 pytestmark = pytest.mark.django_db
 MANY = 600
 SHA256 = "ab" * 32
+PROBE = re.compile(r"(?:Index (?:Only )?Scan (?:Backward )?using|SEARCH U0 USING (?:COVERING )?INDEX) change_(\w+)")
 FILTERS = [
     "", "cursor=300", "state=quarantined", "state=released", "state=deleted", "scope=local", "scope=remote",
     "origin=rare.example", "by=ann", "source=audit", "source=action", "cause=hash", "type=image", "type=image/png",
@@ -169,6 +172,23 @@ def test_the_far_end_of_a_run_is_looked_up(up):
 
     [sql] = [query["sql"] for query in captured]
     assert filtered(sql, "source") == faults(sql) == []
+
+
+@pytest.mark.parametrize("beginning", [SHA256[:8], "0" * 8, "0" * 63, "f" * 8])
+def test_the_beginning_of_a_hash_is_looked_up(beginning):
+    with CaptureQueriesContext(connection) as captured:
+        list(meant(beginning))
+
+    [sql] = [query["sql"] for query in captured]
+    assert looked_up(sql) == ["uploader", "changed_by", "changed_by", "sha256", "sha256"]
+
+
+def looked_up(sql):
+    """The index of each probe of changes; the line of the plan where they are filtered, sorted or read otherwise."""
+    with connection.cursor() as db:
+        db.execute(f"{'EXPLAIN' if connection.vendor == 'postgresql' else 'EXPLAIN QUERY PLAN'} {sql}")
+        lines = [line for *_, line in db.fetchall() if re.search("quarantine_change|U0|Filter|Sort|TEMP B-TREE", line)]
+    return [found[1] if (found := PROBE.search(line)) else line for line in lines]
 
 
 def filtered(sql, column):
