@@ -4,7 +4,7 @@ Nothing here knows a request. Positions (`cursor`, `limit`, `since`) are read he
 whoever pages; everything else narrows the queryset.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from functools import cached_property, reduce
@@ -272,8 +272,9 @@ class ChangeFilter(django_filters.FilterSet):
         return query_string(self.active | {name: rest}, {})
 
 
-def given_query(data: QueryDict) -> str:
-    return urlencode([(name, text) for name, texts in data.lists() for text in texts if text.strip()])
+def given_query(data: QueryDict, *, without: Collection[str] = ()) -> str:
+    given = ((name, text) for name, texts in data.lists() if name not in without for text in texts)
+    return urlencode([(name, text) for name, text in given if text.strip()])
 
 
 def query_string(active: dict[str, Any], paging: dict[str, Any]) -> str:

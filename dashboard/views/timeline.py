@@ -100,14 +100,15 @@ def timeline(request: StaffRequest) -> HttpResponse:
 
 
 def menus_of(filters: ChangeFilter, *, username: str, now: datetime) -> Toolbar:
-    """The filter menus, rendered: for one address and person they change with the minute alone."""
+    """The filter menus, rendered: for one view and person, on whichever page of it, they change with the minute alone."""
 
     def made() -> Toolbar:
         bar = toolbar(filters, username=username, now=now)
         html = get_template("dashboard/_menus.html").render({"toolbar": bar, "filters": filters})
         return replace(bar, html=cast("SafeString", html))
 
-    key = (filters.given_query, username, now.replace(second=0, microsecond=0), get_language())
+    query = given_query(filters.data, without=("cursor", "since"))
+    key = (query, filters.is_valid(), username, now.replace(second=0, microsecond=0), get_language())
     return MENUS.recall(key, made, worth_keeping=lambda _: True)
 
 

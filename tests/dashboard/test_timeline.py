@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
+from django.http import QueryDict
 from django.test import Client
 from django.utils import timezone
 from pytest_django.asserts import assertInHTML
 
-from quarantine.models import Category, Ledger, State
+from dashboard.search.filters import ChangeFilter
+from dashboard.views.timeline import menus_of
+from quarantine.models import Category, Change, Ledger, State
 from tests.factories import make_action, make_categories, make_change, make_changes, make_ledger, make_staff
 from tests.html import region
 
@@ -234,6 +237,18 @@ def test_a_swap_carries_the_numbers_on_the_menus(client):
 
     shown = re.findall(r'id="count-(\w+)" hx-swap-oob="true">(\d+)', swap.text)
     assert shown == [("state", "1"), ("by", "1"), ("all", "2")]
+
+
+@pytest.mark.parametrize(
+    ("query", "same"),
+    [("by=ann&cursor=5", True), ("since=3&by=ann", True), ("by=ann&limit=5", False), ("by=ann&cursor=x", False), ("by=ben", False)],
+)  # fmt: skip
+def test_the_pages_of_a_view_share_its_menus(query, same):
+    def menus(text):
+        filters = ChangeFilter(QueryDict(text), queryset=Change.objects.all())
+        return menus_of(filters, username="mod", now=datetime(2026, 3, 1, tzinfo=UTC))
+
+    assert (menus(query) is menus("by=ann")) == same
 
 
 def test_a_swap_names_the_canonical_address(client):
