@@ -21,6 +21,8 @@ from django.contrib.humanize.templatetags.humanize import intcomma
 from dashboard.rows import with_reasons
 from dashboard.search.filters import PAGE_LIMIT, ChangeFilter
 from dashboard.search.lanes import Span, Ways, crossing, next_window
+from dashboard.search.scattered import MOST as MOST_SCATTERED
+from dashboard.search.searches import ways_to_anything
 from quarantine.models import Change, ChangeQuerySet
 
 BUDGET = 0.5  # seconds of searching for one page
@@ -75,7 +77,7 @@ class Search:
     newest_first: bool = True
     indexed: bool
     lanes: Sequence[Ways] = ()
-    scattered: Callable[[], Sequence[int] | None] = lambda: None  # all that one filter lets through, if that is known
+    scattered: Callable[[], Sequence[int] | None] | None = None  # all that one filter lets through, if they are few
     budget: float
 
     def rows(self, wanted: int) -> Found[Change]:
@@ -112,12 +114,17 @@ class Search:
             began, now = now, time.monotonic()
             if now >= at.deadline:
                 return Found(at.found, stopped_at=span.going_on(at.after))
-            if len(at.found) - before < wanted / DENSE and not asked:
-                asked, known = True, self.scattered()
+            number = len(at.found) - before
+            if number < wanted / DENSE and not asked and not self.would_be_many(number, window):
+                asked, known = True, self.scattered() if self.scattered else None
                 if self.lanes or known is not None:
                     return self.in_lanes(at, known=known)
             window = next_window(window, took=now - began, aim=self.budget * WINDOW_AIM)
         return Found(at.found)
+
+    def would_be_many(self, number: int, window: int) -> bool:
+        """Whether an index of words would be asked for too much, if all windows hold as much as this one."""
+        return self.scattered is not None and number * (self.high - self.low) > MOST_SCATTERED * window
 
     def in_lanes(self, at: Place, *, known: Sequence[int] | None) -> Found[Any]:
         """What the lanes share is looked up with all the filters: some have no lane."""
@@ -182,9 +189,15 @@ def search_of(filters: ChangeFilter, *, head: int, budget: float = BUDGET) -> Se
         high=min(head + 1, filters.ceiling or head + 1),
         indexed=filters.one_index_answers,
         lanes=filters.lanes,
-        scattered=lambda: filters.scattered,
+        scattered=(lambda: filters.scattered) if seeks_words(filters) else None,
         budget=budget,
     )
+
+
+def seeks_words(filters: ChangeFilter) -> bool:
+    """Whether the search box asks for words: no index has them in order."""
+    terms = [term.value for term in filters.active.get("q", ()) if not term.excluded]
+    return bool(terms) and not any(map(ways_to_anything, terms))
 
 
 def page_query(filters: ChangeFilter, *, cursor: int | None) -> str:

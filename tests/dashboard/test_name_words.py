@@ -86,6 +86,18 @@ def test_common_words_are_left_to_the_windows(monkeypatch):
 
 @pytest.mark.postgresql
 @pytest.mark.usefixtures("_named")
+@pytest.mark.parametrize(("most", "looked_up"), [(10, False), (1_000, True)])
+def test_words_are_not_looked_up_where_a_window_tells_that_they_are_common(monkeypatch, most, looked_up):
+    monkeypatch.setattr(pages, "MOST_SCATTERED", most)
+
+    with CaptureQueriesContext(connection) as captured:
+        assert len(found("q=img&limit=200")) == 30  # five in the first window of five: as many as there are positions
+
+    assert any("statement_timeout" in query["sql"] for query in captured) == looked_up
+
+
+@pytest.mark.postgresql
+@pytest.mark.usefixtures("_named")
 def test_a_lookup_that_takes_long_is_given_up(monkeypatch):
     with connection.cursor() as db:  # as a large table would be: slow, and nobody's fault
         db.execute("""
