@@ -108,10 +108,12 @@ def is_folded(filters: ChangeFilter) -> bool:
     return filters.is_valid() and filters.value("fold") is not False and "action" not in filters.active
 
 
-def folded_page(filters: ChangeFilter, *, head: int, left_out: int = 0, budget: float = BUDGET) -> FoldedPage:
-    """The page that the query string asks for, in lines; `limit` is how many. `left_out` as for `change_page`."""
+def folded_page(
+    filters: ChangeFilter, *, head: int, left_out: int = 0, edition: str = "", budget: float = BUDGET
+) -> FoldedPage:
+    """The page that the query string asks for, in lines; `limit` is how many. The rest as for `change_page`."""
     if not is_folded(filters):
-        page = change_page(filters, head=head, left_out=left_out, budget=budget)
+        page = change_page(filters, head=head, left_out=left_out, edition=edition, budget=budget)
         return FoldedPage(page, [Line(change, change.pk, change.pk) for change in page.changes])
     cursor, limit = filters.value("cursor"), filters.value("limit") or PAGE_LIMIT
     whole = search_of(filters, head=head, budget=budget)
@@ -119,11 +121,10 @@ def folded_page(filters: ChangeFilter, *, head: int, left_out: int = 0, budget: 
     found = here.lines(limit + 1)
     lines, more = found.rows[:limit], len(found.rows) > limit
     going_on = lines[-1].low if more else found.stopped_at
+    first = here.all_read if cursor is None else None
     page = ChangePage(
         changes=[line.change for line in lines],
-        count=count(
-            filters, whole=whole, page=here.all_read if cursor is None else None, limit=limit, left_out=left_out
-        ),
+        count=count(filters, whole=whole, page=first, limit=limit, left_out=left_out, edition=edition),
         head=head,
         newest=cursor is None,
         query=page_query(filters, cursor=cursor),

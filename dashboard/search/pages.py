@@ -13,16 +13,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import batched
 from typing import Any
 
 from django.contrib.humanize.templatetags.humanize import intcomma
 
 from dashboard.rows import with_reasons
-from dashboard.search.filters import PAGE_LIMIT, ChangeFilter
+from dashboard.search.filters import MOMENTS, PAGE_LIMIT, ChangeFilter
 from dashboard.search.lanes import Span, Ways, crossing, next_window
 from dashboard.search.scattered import MOST as MOST_SCATTERED
 from dashboard.search.searches import ways_to_anything
+from dashboard.serving.memory import Memory
 from quarantine.models import Change, ChangeQuerySet
 
 BUDGET = 0.5  # seconds of searching for one page
@@ -31,7 +33,7 @@ WINDOW_AIM = 0.3  # of the budget: how long the next window should take
 DENSE = 8  # a window that holds as little as an eighth of what is wanted is not worth another one
 LOOKED_UP = 500  # positions in one statement
 COUNTED = 1_000
-COUNT_BUDGET = 0.03  # seconds: a number is nice to have, and nobody should wait for it
+COUNT_BUDGET = 0.02  # seconds: a number is nice to have, and nobody should wait for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ class Count:
 
     def __str__(self) -> str:
         return f"{intcomma(self.number)}{'+' if self.more else ''}"
+
+
+COUNTS = Memory[Count](size=1_000)  # of one edition of the ledger, by view: the same on all its pages
 
 
 @dataclass(slots=True)
@@ -155,10 +160,13 @@ class ChangePage:
     searched_back_to: datetime | None = None  # the search was cut short here; `older` goes on
 
 
-def change_page(filters: ChangeFilter, *, head: int, left_out: int = 0, budget: float = BUDGET) -> ChangePage:
+def change_page(
+    filters: ChangeFilter, *, head: int, left_out: int = 0, edition: str = "", budget: float = BUDGET
+) -> ChangePage:
     """The page that the query string asks for; an empty one when something is wrong with it.
 
-    `left_out`: how many positions up to the head were never given out.
+    `left_out`: how many positions up to the head were never given out. `edition`: of the ledger, where what was
+    counted for one page may be said on the others.
     """
     if not filters.is_valid():
         return ChangePage(changes=[])
@@ -167,9 +175,10 @@ def change_page(filters: ChangeFilter, *, head: int, left_out: int = 0, budget: 
     found = whole.rows(limit + 1) if cursor is None else replace(whole, high=min(cursor, whole.high)).rows(limit + 1)
     rows, more = found.rows[:limit], len(found.rows) > limit
     going_on = rows[-1].stream_id if more else found.stopped_at
+    first = found if cursor is None else None
     return ChangePage(
         changes=rows,
-        count=count(filters, whole=whole, page=found if cursor is None else None, limit=limit, left_out=left_out),
+        count=count(filters, whole=whole, page=first, limit=limit, left_out=left_out, edition=edition),
         head=head,
         newest=cursor is None,
         query=page_query(filters, cursor=cursor),
@@ -200,6 +209,11 @@ def seeks_words(filters: ChangeFilter) -> bool:
     return bool(terms) and not any(map(ways_to_anything, terms))
 
 
+def is_range(filters: ChangeFilter) -> bool:
+    """Whether it lets through all changes of a range of positions."""
+    return filters.active.keys() <= set(MOMENTS) and (filters.value("after") is None or filters.floor is not None)
+
+
 def page_query(filters: ChangeFilter, *, cursor: int | None) -> str:
     limit, since = filters.value("limit"), filters.value("since")
     fold = "off" if filters.value("fold") is False else None
@@ -215,14 +229,22 @@ def newer_cursor(whole: Search, *, cursor: int, limit: int) -> int | None:
     return found.rows[limit] if len(found.rows) > limit else found.stopped_at
 
 
-def count(filters: ChangeFilter, *, whole: Search, page: Found[Change] | None, limit: int, left_out: int) -> Count:
+def count(
+    filters: ChangeFilter, *, whole: Search, page: Found[Change] | None, limit: int, left_out: int, edition: str
+) -> Count:
     """How many match in all: exact where that is cheap, never more than COUNTED rows read."""
-    if not filters.narrows:
-        return Count(whole.high - whole.low - (left_out if whole.low == 1 else 0))
+    if is_range(filters) and not (filters.narrows and left_out):
+        return Count(max(0, whole.high - whole.low - (left_out if whole.low == 1 else 0)))
     if page and page.stopped_at is None and len(page.rows) <= limit:
         return Count(len(page.rows))
     if page and page.stopped_at:
         return Count(len(page.rows), more=True)
+    key = (edition, filters.canonical_query(), whole.low, whole.high)
+    return COUNTS.recall(key, partial(counted, whole), worth_keeping=lambda _: bool(edition))
+
+
+def counted(whole: Search) -> Count:
+    """By reading positions."""
     found = replace(whole, budget=min(whole.budget, COUNT_BUDGET)).positions(COUNTED + 1)
     return Count(min(len(found.rows), COUNTED), more=len(found.rows) > COUNTED or found.stopped_at is not None)
 

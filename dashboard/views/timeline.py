@@ -130,7 +130,7 @@ def is_empty(filters: ChangeFilter, page: ChangePage) -> bool:
 
 def read_page(query: QueryDict, stands: Standing, *, today: date) -> Shown:
     filters = ChangeFilter(query, queryset=Change.objects.all())
-    folded = folded_page(filters, head=stands.head, left_out=stands.head - stands.changes)
+    folded = folded_page(filters, head=stands.head, left_out=stands.head - stands.changes, edition=stands.edition)
     return Shown(filters, folded, list(by_day(folded, filters, today=today)))
 
 

@@ -18,9 +18,11 @@ from tests.factories import BEGINNING, make_change, make_changes
 pytestmark = pytest.mark.django_db
 
 
-def page(query="", *, budget=60.0):
+def page(query="", *, budget=60.0, **ledger):
     head = Ledger.objects.get().head
-    return change_page(ChangeFilter(QueryDict(query), queryset=Change.objects.all()), head=head, budget=budget)
+    return change_page(
+        ChangeFilter(QueryDict(query), queryset=Change.objects.all()), head=head, budget=budget, **ledger
+    )
 
 
 def positions(some_page):
@@ -32,6 +34,11 @@ def walk(start, direction):
     yield (here := start)
     while (query := getattr(here, direction)) is not None:
         yield (here := page(query))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_counted():
+    pages.COUNTS.answers.clear()
 
 
 @pytest.fixture
@@ -205,6 +212,36 @@ def test_matches_are_counted_up_to_a_thousand(monkeypatch):
     assert str(page("scope=remote&limit=5").count) == "10+"
     assert str(page("scope=remote&limit=5&cursor=15").count) == "10+"
     assert str(page("scope=local&limit=50").count) == "10"
+
+
+def test_a_range_of_dates_is_counted_by_its_positions(monkeypatch):
+    monkeypatch.setattr(pages, "COUNTED", 10)
+    make_changes(30)  # a second apart
+    after, before = "after=2026-03-01T12:00:11Z", "before=2026-03-01T12:00:26Z"
+
+    assert str(page(f"{after}&limit=5").count) == "20"
+    assert str(page(f"{before}&limit=5").count) == "25"
+    assert str(page(f"{after}&{before}&limit=5&cursor=20").count) == "15"
+    assert str(page("after=2026-03-02&limit=5").count) == "0"
+    assert str(page(f"{after}&limit=5", left_out=1).count) == "10+", "where a gap lies is not known"
+
+
+def test_what_was_counted_for_one_page_is_said_on_the_others(monkeypatch):
+    monkeypatch.setattr(pages, "COUNTED", 10)
+    make_changes(8)
+
+    assert str(page("scope=local&limit=2", edition="eight").count) == "8"
+    make_changes(1)
+    assert str(page("scope=local&limit=2&cursor=5", edition="eight").count) == "9", "up to another head"
+    with CaptureQueriesContext(connection) as captured:
+        again = page("scope=local&limit=2&cursor=7", edition="eight")
+    assert (str(again.count), len(captured)) == ("9", 3)  # the head's, the page's and the newer page's
+    assert str(page("scope=local&limit=2&cursor=7").count) == "9"
+    Change.objects.filter(pk=1).update(local=False)  # stands for whatever makes another edition
+    assert str(page("scope=local&limit=2&cursor=7", edition="eight").count) == "9"
+    assert str(page("scope=local&limit=2&cursor=7", edition="other").count) == "8"
+    assert str(page("scope=local&limit=2&cursor=7").count) == "8"
+    assert str(page("scope=local&limit=2&cursor=7", edition="eight").count) == "9"
 
 
 def test_counts_have_separators():
