@@ -7,7 +7,7 @@ token is judged whenever it is shown; only whole pages are kept ahead, which nev
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from dashboard.machines.changes_api import (
 )
 from dashboard.replica import REPLICA
 from dashboard.serving.workers import Workers
-from dashboard.streaming.lines import Lines
+from dashboard.streaming.lines import Lines, Row
 from quarantine import consumers, ledger
 from quarantine.consumers import Caller, UnknownTokenError
 from quarantine.fold import LedgerError
@@ -74,17 +74,17 @@ class ChangeReader:
 
     async def ask(self, digest: bytes, wanted: Wanted) -> tuple[Caller, ChangePage]:
         """Raises RefusedError unless this token reads changes."""
-        row = await self.lines.ask(*values(digest, wanted))
-        if row is None:
+        rows = await self.lines.ask(*values(digest, wanted))
+        if not rows:
             raise LedgerError(ledger.UNBOUND)
-        name, kind, head, consumer_id, held, over, last, rows = row
+        name, kind, head, consumer_id, held, over, *_ = rows[0]
         ledger.check_homeserver(text(name), text(kind))
         with refusals(Scope.CHANGES):
             if consumer_id is None or over == b"t":
                 raise UnknownTokenError
             consumers.check_scopes(text(held), {Scope.CHANGES})
         who = Caller(consumer_id=int(consumer_id), head=int(text(head)))
-        return who, ChangePage(next_batch=who.head if last is None else int(last), rows=rows or b"")
+        return who, put_together(rows, head=who.head)
 
     async def close(self) -> None:
         await self.ahead.close()
@@ -129,6 +129,14 @@ class Ahead:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def put_together(found: Sequence[Row], *, head: int) -> ChangePage:
+    """A page by its pieces: the last position of each, if anything was left for it, and its changes, if any are shown."""
+    pieces = sorted((int(last), rows) for *_, last, rows in found if last is not None)
+    return ChangePage(
+        next_batch=pieces[-1][0] if pieces else head, rows=b",".join(rows for _, rows in pieces if rows is not None)
+    )
 
 
 def is_whole(wanted: Wanted, page: ChangePage) -> bool:

@@ -42,19 +42,19 @@ class Line:
         self.loop, self.socket = asyncio.get_running_loop(), raw.pgconn.socket
         self.loop.add_reader(self.socket, self.readable)
 
-    async def ask(self, statement: bytes, values: Sequence[bytes]) -> Row | None:
-        """The first row of the answer, its values as text. After any error the line is of no more use."""
+    async def ask(self, statement: bytes, values: Sequence[bytes]) -> list[Row]:
+        """The rows of the answer, their values as text. After any error the line is of no more use."""
         if not Preparing.on:
             self.raw.pgconn.send_query_params(statement, values)
-            return await self.row()
+            return await self.rows()
         if not self.prepared:
             self.raw.pgconn.send_prepare(NAME, statement)
-            await self.row()
+            await self.rows()
             self.prepared = True
         self.raw.pgconn.send_query_prepared(NAME, values)
-        return await self.row()
+        return await self.rows()
 
-    async def row(self) -> Row | None:
+    async def rows(self) -> list[Row]:
         self.result, self.answer = None, self.loop.create_future()
         try:
             result = await self.answer
@@ -65,7 +65,8 @@ class Line:
             raise psycopg.OperationalError(msg)
         if result.status not in {ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK}:
             raise error_from_result(result)
-        return [result.get_value(0, column) for column in range(result.nfields)] if result.ntuples else None
+        columns = range(result.nfields)
+        return [[result.get_value(row, column) for column in columns] for row in range(result.ntuples)]
 
     def readable(self) -> None:
         """Something came: an answer, a part of one, or the connection's end."""
@@ -103,8 +104,8 @@ class Lines:
     def busy(self) -> bool:
         return self.slots.locked()
 
-    async def ask(self, *values: bytes) -> Row | None:
-        """The first row of the answer, if there is one; asked again, once, where an old connection broke.
+    async def ask(self, *values: bytes) -> list[Row]:
+        """The rows of the answer; asked again, once, where an old connection broke.
 
         Raises psycopg's errors.
         """
@@ -120,11 +121,11 @@ class Lines:
                     Preparing.on = False
             return await self.ask_over(await self.open(), values)
 
-    async def ask_over(self, line: Line, values: Sequence[bytes]) -> Row | None:
+    async def ask_over(self, line: Line, values: Sequence[bytes]) -> list[Row]:
         try:
-            row = await line.ask(self.statement, values)
+            rows = await line.ask(self.statement, values)
             self.idle.append(line)
-            return row
+            return rows
         finally:
             if line not in self.idle:
                 await line.close()

@@ -2,17 +2,19 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
 from django.db import connection
 
 from dashboard.heads import parameters
+from dashboard.machines.change_pages import MOST, PIECE
 from dashboard.machines.changes_api import Question, answer_to
 from dashboard.serving.workers import Workers
 from dashboard.streaming.change_reader import ChangeReader
 from quarantine import consumers
-from quarantine.models import Scope, State
+from quarantine.models import Change, Scope, Source, State
 from quarantine.statements import Preparing
 from tests.factories import make_change, make_changes, make_ledger
 
@@ -70,6 +72,42 @@ def test_it_answers_as_the_view_does(token):
 
     assert reading(steps) == [answer_to(one) for one in asked]
     assert {answer.status for answer in reading(steps)} == {200, 400, 401, 403}
+
+
+@pytest.mark.parametrize("deleted", ["0", "1"])
+def test_pages_of_several_pieces_are_as_the_view_has_them(token, deleted):
+    head = make_many(gap=range(PIECE + 3, PIECE + 90), deleted=range(3, 2 * PIECE + 9))
+    limits = [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE - 1, MOST]
+    asked = [
+        question(token, from_=str(position), limit=str(limit), deleted=deleted)
+        for position in (0, 1, PIECE, PIECE + 20, head - PIECE, head - 1, head)
+        for limit in limits
+    ]
+
+    async def steps(reader):
+        return [await reader.answer_to(one) for one in asked]
+
+    assert reading(steps) == [answer_to(one) for one in asked]
+
+
+def make_many(*, gap, deleted):
+    """More than a page: positions without those of a gap, some of them deletions; returns the head."""
+    places = [place for place in range(1, MOST + 120) if place not in gap]
+    Change.objects.bulk_create(
+        Change(
+            stream_id=place,
+            origin="a.example",
+            local=False,
+            media_id=f'"{place}"',
+            quarantined=place not in deleted,
+            deleted=place in deleted,
+            seen_at=datetime(2026, 3, 1, tzinfo=UTC),
+            source=Source.FEED,
+        )
+        for place in places
+    )
+    make_ledger(head=places[-1])
+    return places[-1]
 
 
 def test_whoever_reads_on_gets_each_change_once_and_what_is_new_too(token):
