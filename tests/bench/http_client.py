@@ -7,6 +7,7 @@ python -m tests.bench.http_client catch-up ORIGIN PATH TOKEN HEAD QUERY
 import asyncio
 import json
 import random
+import socket
 import sys
 import time
 from urllib.parse import urlsplit
@@ -63,13 +64,38 @@ async def pages(origin, path, token, *how):
     return {"rate": rate, "p50_ms": taken[len(taken) // 2] * 1000, "p95_ms": taken[int(len(taken) * 0.95)] * 1000}
 
 
-async def catch_up(origin, path, token, head, query):
+class Blocking(Connection):
+    """The same without an event loop, for a client that waits for nothing else."""
+
+    def open(self):
+        self.socket = socket.create_connection((self.host, self.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.file = self.socket.makefile("rb", 2**16)
+        return self
+
+    def get(self, query: str) -> bytes:
+        self.socket.sendall(f"GET {self.path}?{query}{self.tail}".encode())
+        status, *head = iter(self.file.readline, b"\r\n")
+        assert status.startswith(b"HTTP/1.1 200"), status
+        told = dict(line.rstrip().lower().split(b": ", 1) for line in head)
+        if told.get(b"transfer-encoding") == b"chunked":
+            return b"".join(self.chunks())
+        return self.file.read(int(told[b"content-length"]))
+
+    def chunks(self):
+        while size := int(self.file.readline(), 16):
+            yield self.file.read(size)
+            self.file.readline()
+        self.file.readline()
+
+
+def catch_up(origin, path, token, head, query):
     """From 0 to the head, one client, every page read as JSON."""
-    connection = await Connection(origin, path, token).open()
+    connection = Blocking(origin, path, token).open()
     position, rows, requests = 0, 0, 0
     began = time.perf_counter()
     while position < int(head):
-        page = json.loads(await connection.get(f"from={position}{query}"))
+        page = json.loads(connection.get(f"from={position}{query}"))
         rows, requests = rows + len(page["changes"]), requests + 1
         assert page["next_batch"] > position
         position = page["next_batch"]
@@ -77,5 +103,5 @@ async def catch_up(origin, path, token, head, query):
 
 
 if __name__ == "__main__":
-    job = {"pages": pages, "catch-up": catch_up}[sys.argv[1]]
-    print(json.dumps(uvloop.run(job(*sys.argv[2:]))))
+    job, *arguments = sys.argv[1:]
+    print(json.dumps(catch_up(*arguments) if job == "catch-up" else uvloop.run(pages(*arguments))))
