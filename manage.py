@@ -14,7 +14,7 @@ from dashboard.demo.environment import DemoError, arguments, environment
 
 def asks_for_help(command: list[str]) -> bool:
     """Whether it only tells what there is: that is wanted before anything is set."""
-    return command[1:2] == ["help"] or (command[-1] in {"-h", "--help"} and "--" not in command)
+    return command[1:2] in ([], ["help"]) or (command[-1] in {"-h", "--help"} and "--" not in command)
 
 
 def not_text(command: list[str]) -> str:

@@ -126,12 +126,13 @@ def test_good_values_start():
     assert (run.returncode, run.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("asked", [["verify", "--help"], ["token", "list", "-h"], ["help", "verify"], ["help"]])
+@pytest.mark.parametrize("asked", [["verify", "--help"], ["token", "list", "-h"], ["help", "verify"], ["help"], []])
 def test_help_is_there_before_anything_is_set(asked):
     run = manage(*asked)
 
     assert (run.returncode, run.stderr) == (0, "")
     assert "manage.py" in run.stdout
+    assert ("backfill" in run.stdout.split()) == (asked in ([], ["help"]))
 
 
 def test_what_only_looks_like_asking_for_help_is_not_done_without_a_secret():
