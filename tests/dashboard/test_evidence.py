@@ -221,3 +221,15 @@ def test_the_command_writes_the_same(auditor, story, tmp_path):
     with pytest.raises(CommandError, match="Nothing is on record of action 999"):
         call_command("evidence", "--action", "999", "--output", str(tmp_path / "none.zip"))
     assert [each.name for each in tmp_path.iterdir()] == ["out.zip"]
+
+
+@pytest.mark.parametrize(("place", "why"), [("nowhere/a.zip", "No such file or directory"), ("", "File exists")])
+def test_a_file_that_can_not_be_written_is_a_sentence_and_exit_2(story, tmp_path, place, why):
+    file = tmp_path / place
+
+    with pytest.raises(CommandError) as refused:
+        call_command("evidence", "--media", MXC, "--output", str(file))
+
+    assert str(refused.value) == f"--output {file} can't be written: {why}."
+    assert refused.value.returncode == 2
+    assert not AccessEntry.objects.filter(what=Access.EVIDENCE).exists()

@@ -46,9 +46,17 @@ class Command(BaseCommand):
         self.stdout.write(f"{evidence.rows:,} records written to {output}.")
 
 
+def opened(output: str) -> int:
+    try:
+        return os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        msg = f"--output {output} can't be written: {error.strerror}."
+        raise CommandError(msg, returncode=2) from error
+
+
 def write(evidence: Evidence, output: str, *, asked: str) -> None:
     """For its owner's eyes alone; what was begun and not finished is not left behind."""
-    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    file = opened(output)
     taken = Taken(staff=None, filters=asked, what=Access.EVIDENCE)
     whole = False
     try:
