@@ -13,7 +13,7 @@ from quarantine.chain import redaction
 from quarantine.chain.redaction import Redaction, RedactionError, UnfitRowError
 from quarantine.fold import LedgerError
 from quarantine.management.progress import reporting
-from quarantine.models import Action, Alert, Staff
+from quarantine.models import Action, Alert, Change, Staff
 from quarantine.mxc import Mxc, MxcError
 from quarantine.preparation import require_prepared
 
@@ -98,7 +98,11 @@ class Command(BaseCommand):
 def wanted_of(options: dict[str, Any]) -> Redaction:
     """Raises RedactionError and MxcError."""
     if options["media"] is not None:
-        return redaction.of_media(Mxc.parse(options["media"]))
+        mxc = Mxc.parse(options["media"])
+        if not Change.objects.filter(origin=mxc.origin, media_id=mxc.media_id).exists():
+            msg = f"The ledger knows no media {mxc}."
+            raise RedactionError(msg)
+        return redaction.of_media(mxc)
     if options["user"] is not None:
         if not options["user"] or "\0" in options["user"]:
             msg = "--user is a name."
