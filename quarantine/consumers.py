@@ -37,6 +37,10 @@ class ConsumerError(Exception):
     """The message is a sentence for the person who asked."""
 
 
+class ConsumerInputError(ConsumerError):
+    """What was given can't be right, or names a consumer that is not there."""
+
+
 class UnknownTokenError(Exception):
     """No consumer has this token, or it was revoked or has expired."""
 
@@ -107,26 +111,26 @@ def create(name: str, *, scopes: Collection[str], days: int | None = None, staff
 def checked_name(name: str) -> str:
     if not NAME.fullmatch(name):
         msg = gettext("A consumer's name is 1 to 150 characters, without control characters.")
-        raise ConsumerError(msg)
+        raise ConsumerInputError(msg)
     try:
         name.encode()
     except UnicodeEncodeError as error:
         msg = gettext("A consumer's name must be valid text.")
-        raise ConsumerError(msg) from error
+        raise ConsumerInputError(msg) from error
     return name
 
 
 def checked_scopes(scopes: Collection[str]) -> list[str]:
     if not scopes or not set(scopes) <= set(Scope.values):
         msg = gettext("Choose what the token opens: {names}.").format(names=", ".join(Scope.values))
-        raise ConsumerError(msg)
+        raise ConsumerInputError(msg)
     return sorted(set(scopes))
 
 
 def checked_days(days: int) -> int:
     if not 1 <= days <= LONGEST_DAYS:
         msg = gettext("A token expires after 1 to {number} days, or never.").format(number=intcomma(LONGEST_DAYS))
-        raise ConsumerError(msg)
+        raise ConsumerInputError(msg)
     return days
 
 
@@ -136,7 +140,7 @@ def revoke(name: str, *, staff: Staff | None = None) -> None:
         require(staff, Capability.MANAGE_TOKENS)
     if "\0" in name or not Consumer.objects.filter(name=name).exists():
         msg = f"There is no consumer named {name}. See: manage.py token list"
-        raise ConsumerError(msg)
+        raise ConsumerInputError(msg)
     with transaction.atomic():
         if Consumer.objects.filter(name=name, revoked_at=None).update(revoked_at=datetime.now(UTC)):
             record_access(Access.TOKEN_REVOKED, by=staff, target=name)

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
 from quarantine.accounts.access_record import record
-from quarantine.accounts.staff import StaffError, end_sessions, find, refuse_reserved, set_checked
+from quarantine.accounts.staff import StaffError, StaffInputError, end_sessions, find, refuse_reserved, set_checked
 from quarantine.models import Access, Staff
 
 SUBJECT_LENGTH = 191
@@ -47,7 +47,7 @@ def link(*, name: str, subject: str) -> Staff:
         raise StaffError(msg)
     if not subject.isprintable() or not 0 < len(subject) <= SUBJECT_LENGTH:
         msg = gettext("The provider's id of a person has 1 to {most} characters.").format(most=SUBJECT_LENGTH)
-        raise StaffError(msg)
+        raise StaffInputError(msg)
     staff = find(name)
     accounts = SocialAccount.objects.filter(provider=settings.OIDC_PROVIDER_ID)
     try:

@@ -22,6 +22,10 @@ class StaffError(Exception):
     """What was asked of an account can't be done; the text is a sentence for whoever asked."""
 
 
+class StaffInputError(StaffError):
+    """What was given can't be right, or names an account that is not there."""
+
+
 class NotAllowedError(Exception):
     """This person's role does not include what they tried."""
 
@@ -153,7 +157,7 @@ def find(name: str) -> Staff:
     staff = None if "\0" in name else Staff.objects.filter(username=name).first()  # PostgreSQL refuses to look for NUL
     if staff is None:
         msg = gettext("There is no account {name!r}.").format(name=name)
-        raise StaffError(msg)
+        raise StaffInputError(msg)
     return staff
 
 
@@ -169,7 +173,7 @@ def keep_one_admin(*, without: Staff) -> None:
 def refuse_reserved(name: str) -> None:
     if name.lower() in RESERVED:
         msg = gettext("{name!r} is not a person's account: the dashboard acts in its name.").format(name=name)
-        raise StaffError(msg)
+        raise StaffInputError(msg)
 
 
 def check_name(staff: Staff) -> None:
@@ -177,7 +181,7 @@ def check_name(staff: Staff) -> None:
     try:
         staff.clean_fields(exclude=["password"])
     except ValidationError as error:
-        raise StaffError(" ".join(error.messages)) from error
+        raise StaffInputError(" ".join(error.messages)) from error
     taken = Staff.objects.filter(username__iexact=staff.username).first()
     if taken:
         msg = gettext("There is an account {name!r} already.").format(name=taken.username)
@@ -191,5 +195,5 @@ def set_checked(staff: Staff, password: str, *, any_password: bool) -> None:
         if not any_password:
             validate_password(password, user=staff)
     except ValidationError as error:
-        raise StaffError(" ".join(error.messages)) from error
+        raise StaffInputError(" ".join(error.messages)) from error
     staff.set_password(password)

@@ -57,9 +57,10 @@ def test_a_token_ends_after_its_days_and_the_list_says_so(capsys):
 @pytest.mark.django_db
 @pytest.mark.parametrize("days", ["0", "-1", "3651"])
 def test_days_that_make_no_sense_are_refused(days):
-    with pytest.raises(CommandError, match="1 to 3,650 days"):
+    with pytest.raises(CommandError, match="1 to 3,650 days") as refused:
         call_command("token", "create", "hma", "--expires", days)
 
+    assert refused.value.returncode == 2
     assert not Consumer.objects.exists()
 
 
@@ -91,16 +92,30 @@ def test_revoking_keeps_the_name_and_can_be_repeated(capsys):
     call_command("token", "revoke", "hma")
 
     assert Consumer.objects.get().revoked_at is not None
-    with pytest.raises(CommandError, match="a consumer named hma already"):
+    with pytest.raises(CommandError, match="a consumer named hma already") as refused:
         call_command("token", "create", "hma")
+    assert refused.value.returncode == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["nobody", "a\x00b"])
+def test_a_consumer_there_is_not_can_not_be_revoked(name):
+    consumers.create("hma", scopes=[Scope.CHANGES])
+
+    with pytest.raises(CommandError, match="There is no consumer named") as refused:
+        call_command("token", "revoke", name)
+
+    assert refused.value.returncode == 2
+    assert Consumer.objects.get().revoked_at is None
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", ["", " ", "x\x00", "a\nb", "x" * 151])
 def test_a_name_that_can_not_be_shown_is_refused(name):
-    with pytest.raises(CommandError, match="1 to 150 characters"):
+    with pytest.raises(CommandError, match="1 to 150 characters") as refused:
         call_command("token", "create", "--", name)
 
+    assert refused.value.returncode == 2
     assert not Consumer.objects.exists()
 
 

@@ -62,20 +62,24 @@ def test_an_account_is_opened_listed_and_shut(staff):
 
 
 @pytest.mark.sqlite
-def test_what_cannot_be_done_is_a_sentence_and_exit_1(staff):
+def test_what_is_refused_is_a_sentence_and_exit_1_and_what_was_given_wrongly_exit_2(staff):
     staff("add", "root", "--role", "admin", password=PASSWORD)
+    taken, unheard = "There is an account 'root' already.", "There is no account 'x\\u202e\\x1b[2J'."
+    reserved = "'terminal' is not a person's account: the dashboard acts in its name."
+    nothing = "No password was given. Run it at a terminal to be asked for one, or give it as the first line of stdin."
+    last = "'root' is the last admin. Make someone else an admin first."
     refusals = {
-        "There is an account 'root' already.": staff(
-            "add", "root", "--role", "viewer", password="another horse battery"
-        ),
-        "'root' is the last admin. Make someone else an admin first.": staff("disable", "root"),
-        "There is no account 'nobody'.": staff("disable", "nobody"),
-        "There is no account 'x\\u202e\\x1b[2J'.": staff("disable", "x\u202e\x1b[2J"),
-        "The password on stdin is not UTF-8.": staff("add", "ben", password="\udcff"),
+        (1, taken): staff("add", "root", "--role", "viewer", password="another horse battery"),
+        (1, last): staff("disable", "root"),
+        (2, "There is no account 'nobody'."): staff("disable", "nobody"),
+        (2, unheard): staff("disable", "x\u202e\x1b[2J"),
+        (2, reserved): staff("add", "terminal", password=PASSWORD),
+        (2, "The password on stdin is not UTF-8."): staff("add", "ben", password="\udcff"),
+        (2, nothing): staff("add", "ben", password=""),
     }
 
-    for sentence, run in refusals.items():
-        assert (run.returncode, run.stdout, run.stderr.decode()) == (1, b"", f"CommandError: {sentence}\n")
+    for (code, sentence), run in refusals.items():
+        assert (run.returncode, run.stdout, run.stderr.decode()) == (code, b"", f"CommandError: {sentence}\n")
     assert list(Staff.objects.values_list("username", "role", "is_active")) == [("root", "admin", True)]
 
 
@@ -139,7 +143,7 @@ def read_until(terminal, ending):
 
 
 @pytest.mark.sqlite
-@pytest.mark.parametrize(("again", "code"), [(PASSWORD, 0), ("something else", 1)])
+@pytest.mark.parametrize(("again", "code"), [(PASSWORD, 0), ("something else", 2)])
 def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(process_env, again, code):
     terminal, inner = pty.openpty()
     streams = {"stdin": inner, "stdout": inner, "stderr": inner}
@@ -189,7 +193,7 @@ def test_a_recovery_that_cannot_be_done_changes_nothing(staff):
 
     refused = [staff("recover", "anna", password="short"), staff("recover", "nobody", password=PASSWORD)]
 
-    assert [run.returncode for run in refused] == [1, 1]
+    assert [run.returncode for run in refused] == [2, 2]
     assert b"too short" in refused[0].stderr
     assert Authenticator.objects.count() == 1
     assert Staff.objects.get().check_password(PASSWORD)
@@ -202,6 +206,7 @@ def test_an_account_is_given_to_one_person_at_the_provider(staff):
         staff("add", name, password=PASSWORD)
 
     assert b"OIDC_ISSUER is not set" in staff("link", "anna", "17").stderr
+    assert staff("link", "anna", "", **sso).returncode == 2
     assert staff("link", "anna", "17", **sso).returncode == 0
     assert AccessEntry.objects.filter(what="account-linked").values_list("who", "target").get() == ("terminal", "anna")
     assert b"has another account here" in staff("link", "ben", "17", **sso).stderr

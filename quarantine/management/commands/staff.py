@@ -10,7 +10,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from quarantine.accounts.recovery import link, recover
-from quarantine.accounts.staff import StaffError, add_staff, disable_staff, enable_staff, set_password, set_role
+from quarantine.accounts.staff import (
+    StaffError,
+    StaffInputError,
+    add_staff,
+    disable_staff,
+    enable_staff,
+    set_password,
+    set_role,
+)
 from quarantine.models import Role, Staff
 
 VERBS = {
@@ -45,7 +53,7 @@ class Command(BaseCommand):
         try:
             getattr(self, verb.replace("-", "_"))(**options)
         except StaffError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(str(error), returncode=2 if isinstance(error, StaffInputError) else 1) from error
         except DatabaseError as error:
             reason = str(error).partition("\n")[0]
             msg = f"The ledger's database can't be used: {reason}. `manage.py prepare` sets it up."
@@ -91,7 +99,7 @@ class Command(BaseCommand):
 
 
 def read_password(*, from_stdin: bool) -> str:
-    """Ask for it twice, unseen; or, if nobody is there to ask, take the first line of stdin."""
+    """Ask for it twice, unseen; or, if nobody is there to ask, take the first line of stdin. Exits with 2 for a bad one."""
     if from_stdin or not sys.stdin.isatty():
         return stdin_password()
     try:
@@ -102,16 +110,20 @@ def read_password(*, from_stdin: bool) -> str:
         raise CommandError(msg, returncode=130) from error
     if password != again:
         msg = "The two differ; nothing has changed."
-        raise CommandError(msg)
+        raise CommandError(msg, returncode=2)
     return password
 
 
 def stdin_password() -> str:
     try:
-        return sys.stdin.buffer.readline().decode().rstrip("\r\n")
+        password = sys.stdin.buffer.readline().decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
         msg = "The password on stdin is not UTF-8."
-        raise CommandError(msg) from error
+        raise CommandError(msg, returncode=2) from error
+    if not password:
+        msg = "No password was given. Run it at a terminal to be asked for one, or give it as the first line of stdin."
+        raise CommandError(msg, returncode=2)
+    return password
 
 
 def as_row(staff: Staff) -> dict[str, Any]:

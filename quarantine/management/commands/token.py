@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from quarantine import consumers
-from quarantine.consumers import ConsumerError
+from quarantine.consumers import ConsumerError, ConsumerInputError
 from quarantine.models import Consumer, Scope
 
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         try:
             getattr(self, f"do_{verb}")(options)
         except ConsumerError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(str(error), returncode=2 if isinstance(error, ConsumerInputError) else 1) from error
 
     def do_create(self, options: dict[str, Any]) -> None:
         token = consumers.create(options["name"], scopes=options["scope"] or [Scope.CHANGES], days=options["expires"])
