@@ -11,14 +11,16 @@ from typing import Any
 
 from django.core.exceptions import DisallowedHost, RequestDataTooBig, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy
 from psycopg.errors import QueryCanceled
 
 from dashboard.references import reference
+from dashboard.serving.wire import GUARDS
 
 RETRY_AFTER = 10  # seconds
+TREES_FOR_PROGRAMS = ("/_synapse/", "/_matrix/", "/api/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +156,9 @@ def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(TREES_FOR_PROGRAMS):  # in Synapse's words: they read no page
+        unheard = {"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}
+        return JsonResponse(unheard, status=HTTPStatus.NOT_FOUND, headers=GUARDS)
     return error_page(request, NOT_FOUND, status=HTTPStatus.NOT_FOUND)
 
 

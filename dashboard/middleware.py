@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
-from dashboard.errors import not_allowed, signed_out, too_large
+from dashboard.errors import TREES_FOR_PROGRAMS, not_allowed, signed_out, too_large
 from dashboard.references import HEADER, reference
 from dashboard.serving.wire import GUARDS
 from dashboard.signing_in.factors import lacks_factor
@@ -42,7 +42,7 @@ WITHOUT_FACTOR = {"mfa_index", "mfa_activate_totp", "mfa_add_webauthn", "mfa_vie
 WITHOUT_FACTOR |= {"account_logout", "account_reauthenticate", "theme"}
 
 
-FOR_PROGRAMS = ("/_synapse/", "/_matrix/", "/api/", "/metrics")
+FOR_PROGRAMS = (*TREES_FOR_PROGRAMS, "/metrics")
 
 
 class HeadersMiddleware:

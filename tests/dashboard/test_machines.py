@@ -160,3 +160,33 @@ def test_the_description_is_for_any_token_and_for_whoever_signed_in(ask, client)
     assert ask("/api/openapi.json", Scope.METRICS).json()["openapi"] == "3.1.0"
     client.force_login(make_staff(role=Role.VIEWER))
     assert client.get("/api/openapi.json").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/nowhere",
+        f"{NOW}/",
+        "/_synapse/admin/v1/media/quarantine_change",
+        "/_synapse/<b>",
+        f"{FILE}matrix.example/",
+        "/_matrix/client/versions",
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_what_programs_may_not_ask_for_is_said_in_synapses_shape(client, path, method, language):
+    answer = client.generic(method, path, headers={"Accept": "text/html", "Accept-Language": language})
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/json")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Request-ID"].startswith("q-")
+    if method != "HEAD":
+        assert answer.json() == {"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/apis/x", "/_synapses"])
+def test_people_are_told_on_a_page_that_there_is_none(client, path):
+    answer = client.get(path)
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
