@@ -88,6 +88,12 @@ def test_a_browser_is_named_in_words(browser, name):
     assert sessions_shown(signed_in(browser=browser)) == [(name, "192.0.2.7")]
 
 
+def test_the_page_says_who_is_signed_in_and_as_what(client):
+    client.force_login(make_staff("admin", role=Role.ADMIN))
+
+    assert "Signed in as <bdi>admin</bdi>. Role: admin." in client.get("/account/").text
+
+
 def test_the_page_says_which_session_is_this_one():
     page = signed_in().get("/account/").text
 
