@@ -2,7 +2,7 @@
 // a title gains the reader's own time.
 
 import { say } from "./words.js";
-import { intoZone } from "./zone.js";
+import { intoZone, sayZone } from "./zone.js";
 
 const UNITS = [["s", 60], ["min", 60], ["h", 24], ["d", 14]];
 const EVERY = 5000;
@@ -18,6 +18,7 @@ function ago(seconds) {
 
 function refresh() {
   document.querySelectorAll("time").forEach(intoZone);
+  document.querySelectorAll("[data-in-zone]").forEach(sayZone);
   for (const time of document.querySelectorAll("time[data-ago]")) {
     const moment = new Date(time.dateTime);
     const words = ago((Date.now() - moment) / 1000);

@@ -39,4 +39,7 @@ function range(since, moment) {
   return (DAY.format(since) === DAY.format(moment) ? MINUTES : DAY).formatRange(since, moment);
 }
 
-if (chosen) for (const told of document.querySelectorAll("[data-in-zone]")) told.textContent = told.dataset.inZone;
+/** What says in which zone times are, such as the head of a column. */
+export function sayZone(words) {
+  if (chosen && words.textContent !== words.dataset.inZone) words.textContent = words.dataset.inZone;
+}

@@ -10,7 +10,7 @@ from quarantine.models import Role, Staff, State
 from tests.browser.test_live import append, pill
 from tests.browser.test_pages import ledger  # noqa: F401 - a fixture
 from tests.browser.test_reading import SHIFTS, jumps
-from tests.factories import make_change
+from tests.factories import make_action, make_change
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 
@@ -80,6 +80,23 @@ def test_times_come_into_the_zone_that_was_chosen(reader, server):
     expect(page.locator(".day-head h2")).to_contain_text("Sonntag, 1. März 2026")  # the day stays that of UTC
     page.goto(f"{server.url}/media/matrix.example/exact/")
     expect(page.locator("#history time .l1")).to_have_text("02:00:15")
+
+
+def test_the_head_goes_on_saying_the_zone_of_the_times_below_it(reader, server):
+    make_change(seen_at=LONG_AGO, media_id="exact")
+    page = reader(local_times=True)
+    page.goto(server.url)
+    expect(page.locator(".tl-head")).to_contain_text("Wann, Ortszeit")
+
+    page.locator("#q").fill("exact")
+
+    expect(page.locator(".chips")).to_contain_text("exact")
+    expect(page.locator("#c1 time")).to_have_text("02:00:15 2. März 2026", use_inner_text=True)
+    expect(page.locator(".tl-head")).to_contain_text("Wann, Ortszeit")
+    make_action(created_at=LONG_AGO)
+    page.goto(f"{server.url}/actions/")
+    expect(page.get_by_role("columnheader").first).to_have_text("Wann, Ortszeit")
+    expect(page.locator(".act-when time")).to_have_text(re.compile(r"^2\. März.* 02:00$"))
 
 
 @pytest.mark.parametrize("chosen", [{}, {"scripts": False, "local_times": True}])

@@ -208,6 +208,7 @@ def test_it_shows_what_is_on_record_harmlessly(auditor):
     assert "no such account" in page.text
     assert "<bdi>viewer</bdi>" in page.text
     assert "Role changed" in page.text
+    assert '<th scope="col" data-in-zone="When, local time">When, UTC</th>' in page.text
 
 
 def test_details_are_told_in_the_readers_words(auditor):

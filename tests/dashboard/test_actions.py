@@ -247,6 +247,14 @@ def test_the_list_is_filtered_and_exported(moderator, home):
     assert moderator.get("/actions.json", {"banana": "1"}).status_code == 400
 
 
+def test_the_list_says_whose_times_it_tells(moderator):
+    make_action()
+
+    page = moderator.get("/actions/").text
+
+    assert '<th scope="col" data-in-zone="When, local time">When, UTC</th>' in page
+
+
 def test_all_actions_are_exported_a_page_at_a_time(moderator, home, monkeypatch):
     monkeypatch.setattr("dashboard.exports.paged_exports.PAGE", 2)
     numbers = [make_action(reason="two\nlines").pk for _ in range(5)]
