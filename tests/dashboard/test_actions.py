@@ -1,6 +1,7 @@
 """The pages to act through: planned, decided, told, listed, exported."""
 
 import json
+import re
 
 import pytest
 from django.conf import settings
@@ -253,6 +254,22 @@ def test_the_list_says_whose_times_it_tells(moderator):
     page = moderator.get("/actions/").text
 
     assert '<th scope="col" data-in-zone="When, local time">When, UTC</th>' in page
+
+
+def test_the_list_shows_the_end_of_what_was_aimed_at(moderator):
+    make_action(target=f"mxc://matrix.example/{'x' * 18}yzabcd")
+    make_action(target="mxc://matrix.example/one\nmxc://matrix.example/two")
+    make_action(target="<b>")
+
+    page = moderator.get("/actions/").text
+
+    aims = re.findall(r'act-target" title="[^"]*">(.*?)</td>', page, re.DOTALL)
+    assert [re.sub(r'<bdi dir="ltr">|</bdi>', "", aim) for aim in aims] == [
+        '<span class="mid mxc"><span class="ell">&lt;b&gt;</span></span>',
+        '<span class="mid mxc"><span>mxc://matrix.examp</span><span>le/one</span></span>'
+        '<br><small class="text-2">and more</small>',
+        f'<span class="mid mxc"><span>mxc://matrix.example/{"x" * 18}</span><span>yzabcd</span></span>',
+    ]
 
 
 def test_all_actions_are_exported_a_page_at_a_time(moderator, home, monkeypatch):
