@@ -1,7 +1,6 @@
 """Acting on media: the plan first, then the deed, then what really happened."""
 
 import secrets
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -23,19 +22,20 @@ from dashboard.search.action_filters import ActionFilter
 from dashboard.search.intake import Request
 from dashboard.signing_in.admission import admission
 from dashboard.signing_in.freshness import require_fresh
+from dashboard.told import tell
 from dashboard.views.account import StaffRequest
 from dashboard.views.exports import opening, problem
 from dashboard.wording.languages import in_english
 from quarantine.accounts.staff import require
 from quarantine.acting import actions
-from quarantine.acting.actions import ActionError, Outcome
+from quarantine.acting.actions import ActionError
 from quarantine.acting.aims import AimError
-from quarantine.acting.plans import INVERSE, Plan, PlanError, plan, plan_undo
+from quarantine.acting.plans import Plan, PlanError, plan, plan_undo
 from quarantine.acting.two_persons import adds_up, why_held
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import HomeserverError
 from quarantine.homeserver.media import HomeserverAwayError
-from quarantine.models import Action, Capability, Category, Cause, Change, Fate, Return, Ruling, Verb, Work
+from quarantine.models import Action, Capability, Category, Cause, Change, Fate, Return, Verb, Work
 from quarantine.worker import perform_if_small
 
 SUBMISSION = 64  # characters
@@ -139,47 +139,14 @@ def refused(request: StaffRequest, why: str, data: QueryDict, status: HTTPStatus
     return render_page(request, "dashboard/action_new.html", context, status=status)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """An action as its page tells it."""
-
-    action: Action
-    silent: bool
-
-    @property
-    def work(self) -> Work:
-        return self.action.work
-
-    @property
-    def status(self) -> str:
-        return "silent" if self.silent else self.work.status
-
-    @property
-    def going(self) -> bool:
-        return self.work.status in {Work.Status.WAITING, Work.Status.RUNNING}
-
-    @property
-    def ruling(self) -> Ruling | None:
-        return getattr(self.action, "ruling", None)
-
-    @property
-    def outcome(self) -> Outcome:
-        return Outcome(**self.work.outcome)
-
-    @property
-    def undo(self) -> Verb:
-        return INVERSE[Verb(self.action.verb)]
-
-
 @require_safe
 def action_list(request: StaffRequest) -> HttpResponse:
     """What staff did, newest first."""
     filters = ActionFilter(request.GET, queryset=Action.objects.all())
     page, older = filters.page()
-    now = datetime.now(UTC)
     context = {
         "filters": filters,
-        "actions": [Told(action, action.work.is_silent(now)) for action in page],
+        "actions": tell(page, now=datetime.now(UTC)),
         "older": older,
         "labels": Category.names(),
         "choices": choices_of(filters),
@@ -224,14 +191,13 @@ def detail(request: StaffRequest, action: Action, *, problem: str = "", status: 
     """Everything one action touched; `problem` is why it could not be ruled on."""
     other = action.intents.exclude(fate__in=[Fate.CHANGED, Fate.PENDING]).order_by("pk")
     context = {
-        "told": Told(action, action.work.is_silent(datetime.now(UTC))),
+        "told": tell([action], now=datetime.now(UTC))[0],
         "problem": problem,
         "note": request.POST.get("note", ""),
         "action": action,
         "category": Category.objects.filter(slug=action.category).first(),
         "changes": Change.objects.filter(action=action).order_by("-stream_id")[:SHOWN],
         "other": other[:SHOWN],
-        "undone_by": action.undone_by.select_related("staff", "work").order_by("pk"),
         "may_act": request.user.may(Capability.ACT),
         "shown": SHOWN,
     }
