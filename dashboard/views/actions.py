@@ -1,6 +1,7 @@
 """Acting on media: the plan first, then the deed, then what really happened."""
 
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -39,6 +40,7 @@ from quarantine.models import Action, Capability, Category, Cause, Change, Fate,
 from quarantine.worker import perform_if_small
 
 SUBMISSION = 64  # characters
+SAID = "said_of_plan"  # in a session: the reason that was given on the way to a plan, and the plan's address
 SWAPS = {"progress": "progress-update"}
 WITH = ("work", "staff", "undoes", "proposal", "ruling__staff")
 CONTROLS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}
@@ -51,6 +53,8 @@ def action_new(request: StaffRequest) -> HttpResponse:
     data = request.POST if request.method == "POST" else request.GET
     try:
         asked = Request.read(data)
+        if request.method == "POST" and asked.wants_address and asked.address:
+            return lead_to(request, asked)
         shown = plan(verb=asked.verb, aim=asked.aim, homeserver=gateway())
     except (AimError, PlanError) as error:
         status = HTTPStatus.UNPROCESSABLE_ENTITY if data.get("verb") else HTTPStatus.OK
@@ -75,6 +79,20 @@ def action_undo(request: StaffRequest, number: int) -> HttpResponse:
     return decide(request, shown, hidden=[])
 
 
+def lead_to(request: StaffRequest, asked: Request) -> HttpResponse:
+    """To the plan's own address; what was said already is there when it is shown."""
+    request.session[SAID] = {"address": asked.address, "category": asked.category, "reason": asked.reason}
+    return redirect(asked.address)
+
+
+def said_of(request: StaffRequest) -> Mapping[str, str]:
+    """The kind of reason and the note of a plan that is shown: as posted, or as said on the way to it."""
+    if request.method == "POST":
+        return request.POST.dict()
+    said = request.session.get(SAID, {"address": ""})
+    return {name: said[name] for name in said if name != "address" and said["address"] == request.get_full_path()}
+
+
 def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]]) -> HttpResponse:
     """Show the plan; or do it, if that is the plan that was seen and a reason came with it."""
     said = ""
@@ -82,9 +100,12 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
         if len(actions.takes(shown, staff=request.user)) > 1:  # more than it takes for daily work
             require_fresh(request)
         try:
-            return redirect("action-detail", decided(request, shown).pk)
+            begun = decided(request, shown)
         except ActionError as error:
             said = str(error)
+        else:
+            request.session.pop(SAID, None)
+            return redirect("action-detail", begun.pk)
     context = plan_context(shown) | {
         "submission": secrets.token_urlsafe(),
         "hidden": hidden,
@@ -94,7 +115,7 @@ def decide(request: StaffRequest, shown: Plan, *, hidden: list[tuple[str, str]])
         "forbidden": [
             needed.label for needed in actions.takes(shown, staff=request.user) if not request.user.may(needed)
         ],
-        "posted": request.POST,
+        "posted": said_of(request),
         "needs_note": shown.verb in actions.NEEDS_NOTE,
         "kind_optional": shown.verb not in actions.NEEDS_KIND,
         "back": safe_back(request),

@@ -99,6 +99,29 @@ def test_copies_are_told_before_from_the_menu_of_a_row(signed_in, server, held):
     expect(page.locator("#effect + *, .facts").first).to_contain_text("1 more with the same file")
 
 
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_the_way_back_and_a_reload_show_the_plan_again(chromium, signed_in, server, held, scripts):
+    cookies = signed_in(role=Role.MODERATOR).context.cookies()
+    with chromium.new_context(java_script_enabled=scripts) as context:
+        context.add_cookies(cookies)
+        page = context.new_page()
+        page.goto(f"{server.url}/?state=quarantined")
+        page.locator("#rows .c-check input").first.check()
+        page.get_by_label("Note", exact=True).fill("Appeal #12")
+        page.get_by_role("button", name="Release").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Release 1 media item?")
+        page.reload()
+        expect(page.get_by_label("Note for the history")).to_have_value("Appeal #12")
+        page.get_by_role("button", name="Release 1").click()
+        expect(page.locator("#progress")).to_contain_text("Asked 1 · changed 1")
+
+        page.go_back()
+
+        expect(page.get_by_role("heading", level=1)).to_have_text("Release: nothing would change")
+        page.go_back()
+        expect(page).to_have_url(f"{server.url}/?state=quarantined")
+
+
 def test_progress_is_shown_while_it_goes_on(signed_in, server, held, home):
     page = signed_in(role=Role.MODERATOR)
     many = [str(home.upload(File(sha256=None), uploader=ANN)) for _ in range(25)]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.conf import settings
@@ -77,6 +78,49 @@ def test_what_changed_since_the_plan_was_seen_is_not_done(moderator, media, home
     assert answer.status_code == 422
     assert "no longer what you saw" in answer.text
     assert not Action.objects.exists()
+
+
+def led_on(client, **fields):
+    """Where a page's form leads: all of them ask for an address."""
+    return client.post(NEW, {"answer": "address"} | fields)
+
+
+def test_a_short_selection_leads_to_the_address_of_its_plan(moderator, home):
+    media = [str(home.upload(File(sha256=f"{each}" * 64), uploader="@m:matrix.example")) for each in range(2)]
+
+    answer = led_on(moderator, verb="quarantine", media=media)
+
+    assert answer.status_code == 302
+    asked = urlsplit(answer["Location"])
+    assert (asked.path, parse_qs(asked.query)) == (NEW, {"verb": ["quarantine"], "media": media})
+    page = moderator.get(answer["Location"])
+    assert "Quarantine 2 media items?" in page.text
+    assert "Asked 2 · changed 2" in decide(moderator, page, media=media).text
+    assert "Quarantine: nothing would change" in moderator.get(answer["Location"]).text  # the way back
+
+
+def test_what_was_said_on_the_way_to_a_plan_stays_out_of_its_address(moderator, media, home):
+    said = {"category": "spam", "reason": "reported by @zoe:matrix.example"}
+
+    to = led_on(moderator, verb="quarantine", media=str(media), **said)["Location"]
+
+    assert "zoe" not in to
+    for _ in range(2):  # also when it is reloaded
+        assert moderator.get(to).context["posted"] == said
+    other = home.upload(File(sha256="b" * 64), uploader="@m:matrix.example")
+    assert moderator.get(NEW, {"verb": "quarantine", "media": str(other)}).context["posted"] == {}
+    decide(moderator, moderator.get(to))
+    assert moderator.get(to).context["posted"] == {}
+
+
+def test_a_selection_too_long_for_an_address_is_planned_at_once(moderator, home):
+    many = [str(home.upload(File(sha256=None), uploader="@m:matrix.example")) for _ in range(50)]
+
+    answer = led_on(moderator, verb="quarantine", media=many)
+
+    assert answer.status_code == 200
+    assert "Quarantine 50 media items?" in answer.text
+    assert led_on(moderator, verb="quarantine", media=many[:20]).status_code == 302
 
 
 def test_a_form_that_is_sent_twice_begins_one_action(moderator, home):
