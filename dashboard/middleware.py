@@ -22,6 +22,7 @@ from dashboard.signing_in.factors import lacks_factor
 from dashboard.signing_in.freshness import ask_again
 from dashboard.signing_in.renewal import renewal
 from dashboard.signing_in.sessions import UNATTENDED, note_activity
+from dashboard.signing_in.unsent import note_unsent, sent_from
 from dashboard.wording.languages import speak_to
 from quarantine.accounts.staff import NotAllowedError, require
 from quarantine.models import Capability, Staff
@@ -130,7 +131,9 @@ class SignInMiddleware(LoginRequiredMiddleware):
         return renewal(request)
 
     def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponseRedirect:
-        return redirect_to_login(page_behind(request), settings.LOGIN_URL)
+        answer = redirect_to_login(page_behind(request), settings.LOGIN_URL)
+        note_unsent(request, answer)
+        return answer
 
 
 class FreshnessMiddleware:
@@ -149,7 +152,11 @@ class FreshnessMiddleware:
 def followed(request: HttpRequest, answer: HttpResponseBase) -> HttpResponseBase:
     """Tell htmx by a header; it would follow a redirect and put the form inside a table."""
     by_htmx = request.headers.get("HX-Request") == "true"
-    return HttpResponseClientRedirect(answer["Location"]) if by_htmx else answer
+    if not by_htmx:
+        return answer
+    led = HttpResponseClientRedirect(answer["Location"])
+    led.cookies = answer.cookies
+    return led
 
 
 def name_of(request: HttpRequest) -> str | None:
@@ -162,4 +169,4 @@ def page_behind(request: HttpRequest) -> str:
     if shown and url_has_allowed_host_and_scheme(shown, allowed_hosts={request.get_host()}):
         parts = urlsplit(shown)
         return parts._replace(scheme="", netloc="", fragment="").geturl()
-    return request.get_full_path() if request.method in {"GET", "HEAD"} else "/"
+    return request.get_full_path() if request.method in {"GET", "HEAD"} else sent_from(request)

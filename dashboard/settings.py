@@ -273,6 +273,7 @@ SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "quarantine_csrf"
 CSRF_COOKIE_SECURE = HTTPS
 DEVICE_COOKIE_NAME = "__Host-device" if HTTPS else "quarantine_device"
+UNSENT_COOKIE_NAME = "__Host-unsent" if HTTPS else "quarantine_unsent"
 SESSION_ENGINE = "dashboard.signing_in.session_store"
 SESSION_IDLE_MINUTES = env_number("SESSION_IDLE_MINUTES", 120, lowest=0, highest=20_160)  # 0: no such limit
 SESSION_MAX_HOURS = env_number("SESSION_MAX_HOURS", 12, lowest=1, highest=336)

@@ -21,6 +21,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from dashboard.signing_in.devices import known_device, remember_device
 from dashboard.signing_in.freshness import is_fresh, note_asked_there
+from dashboard.signing_in.unsent import tell_unsent
 from quarantine.models import Staff
 
 logger = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ class StaffAdapter(DefaultAccountAdapter):
             note_asked_there(request, by_provider.state.get("auth_time"))
         response: HttpResponse = super().post_login(request, user, **details)
         remember_device(request, response, user.username)
+        tell_unsent(request, response)
         return response
 
     def respond_user_inactive(self, request: HttpRequest, user: Staff) -> HttpResponse:

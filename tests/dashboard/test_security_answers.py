@@ -184,6 +184,16 @@ def test_over_https_what_a_browser_remembers_is_bound_too(staff_client, path, na
 
 
 @pytest.mark.usefixtures("https")
+def test_over_https_what_a_stranger_sent_is_noted_in_a_bound_cookie_without_it(client):
+    answer = client.post("/actions/new/", {"verb": "quarantine", "list": "mxc://a.example/b"}, secure=True)
+
+    [cookie] = answer.cookies.values()
+    assert (cookie.key, cookie.value) == ("__Host-unsent", "1")
+    assert (cookie["secure"], cookie["httponly"], cookie["path"], cookie["domain"]) == (True, True, "/", "")
+    assert cookie["samesite"] == "Lax"
+
+
+@pytest.mark.usefixtures("https")
 @pytest.mark.parametrize(
     "path",
     [
