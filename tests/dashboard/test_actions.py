@@ -173,6 +173,20 @@ def test_a_release_needs_a_note_but_no_kind_of_offence(moderator, media):
     assert Action.objects.latest("pk").category == ""
 
 
+def test_who_releases_is_asked_what_it_was_quarantined_for(moderator, media, home):
+    def question(address, **aim):
+        return re.search(r'<legend class="label">(.*?)</legend>', moderator.get(address, aim).text)[1]
+
+    page = f"/media/{media.origin}/{media.media_id}/"
+    aim = {"media": str(media)}
+    assert question(NEW, verb="quarantine", **aim) == "Kind of reason (required)"
+    assert question(NEW, verb="protect", **aim) == question(page) == "Kind of reason"
+
+    home.quarantine(media)
+
+    assert question(NEW, verb="release", **aim) == question(page) == "Quarantined for (optional)"
+
+
 @pytest.mark.parametrize(("number", "words"), [(1, "download it from"), (2, "download them from")])
 def test_one_is_told_as_one(moderator, home, number, words):
     media = [home.upload(File(sha256=f"{each}" * 64), uploader="@m:matrix.example") for each in range(number)]
