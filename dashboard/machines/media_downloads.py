@@ -1,7 +1,7 @@
 """Files on their way from the homeserver to a program or a person: bounded in size, time and number, never cached.
 
 What can't be had is 404, so that one dead item does not hold up whoever waits for it. What may be had
-later (the homeserver is starting, too many at once) is 503: skipping it would lose it.
+later is 503 (the homeserver is starting, too many at once) or 429 (too many of one token): skipping it would lose it.
 """
 
 import re

@@ -85,7 +85,7 @@ DOWNLOAD = get(
     "download",
     "A file, quarantined or not; a token of scope media:read. Off unless MEDIA_DOWNLOADS is on.",
     TOKEN,
-    {"200": answer("The file, as an attachment.", {}, "*/*"), **refusals(401, 403, 404, 405, 502, 503)},
+    {"200": answer("The file, as an attachment.", {}, "*/*"), **refusals(401, 403, 404, 405, 429, 502, 503)},
     [
         parameter("origin", NAME | {"examples": ["matrix.example"]}, "Server name.", place="path"),
         parameter("media_id", NAME | {"examples": ["hXkQvbTzRtLm"]}, "Media id.", place="path"),

@@ -127,7 +127,7 @@ SAID = {
     403: "The token, or the account, does not open this, or it is switched off.",
     404: "It can't be had: not cached, deleted, its file lost, or too large.",
     405: "Another method than Allow names.",
-    429: "This account has as many as it may at once; try again after Retry-After seconds.",
+    429: "This account, or token, has as many as it may at once; try again after Retry-After seconds.",
     502: "The homeserver refuses us: its operator has to mend something.",
     503: "Not now; try again after Retry-After seconds.",
 }

@@ -101,7 +101,7 @@ def answer(scope: Scope, *, cut_short: bool = False, room_for: Callable[[int], b
     environ = build_environ(cast("Any", tidy(scope)), cast("Any", io.BytesIO()))
     request = WSGIRequest(cast("dict[str, Any]", environ))
     request.cut_short = cut_short  # type: ignore[attr-defined] # for PagesMiddleware
-    request.room_for = room_for  # type: ignore[attr-defined] # for exports
+    request.room_for = room_for  # type: ignore[attr-defined] # see serving/room.py
     response = application.get_response(request)
     return cast("HttpResponse", response)
 

@@ -12,9 +12,10 @@ from itertools import count
 from dashboard.exports.change_json import compact
 from dashboard.machines.media_downloads import DownloadOpening
 from dashboard.serving.bridge import answer, begin
+from dashboard.serving.room import MOST_OF_ACCOUNT, RETRY_AFTER
 from dashboard.serving.wire import Receive, Scope, Send, respond, send_body, until_gone
 from dashboard.serving.workers import Workers
-from dashboard.views.exports import MOST_OF_ACCOUNT, RETRY_AFTER, ExportOpening
+from dashboard.views.exports import ExportOpening
 from quarantine.homeserver.gateway import HomeserverError
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Streams:
         self.name = name
         self.workers = Workers(threads=AT_ONCE, name=name)
         self.under_way = 0
-        self.accounts: dict[int, int] = {}  # whose the exports are: by the number of the stream
+        self.accounts: dict[int, int] = {}  # whose they are, programs by their own numbers: by the number of the stream
         self.numbers = count()
         self.lock = threading.Lock()
 

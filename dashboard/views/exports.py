@@ -1,6 +1,6 @@
 """The opening of an export: who asks, for what. The stream goes on from there (`dashboard/streaming/export_streams.py`)."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self
@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from dashboard.exports.evidence import ZIP, Evidence
 from dashboard.exports.exports import CONTENT_TYPES, Export, ExportFilter
 from dashboard.exports.paged_exports import PagedExport
+from dashboard.serving.room import MOST_OF_ACCOUNT, RETRY_AFTER, has_room
 from dashboard.signing_in.addresses import address_of
 from dashboard.signing_in.admission import Admission, admission, still_admitted
 from dashboard.wording.languages import in_english
@@ -18,8 +19,6 @@ from quarantine import ledger
 from quarantine.accounts.access_record import record
 from quarantine.models import Access, Capability, Change, Staff
 
-MOST_OF_ACCOUNT = 2  # exports at once in a process: the others of AT_ONCE stay for colleagues
-RETRY_AFTER = 10  # seconds
 TYPES = CONTENT_TYPES | {ZIP: "application/zip"}
 
 type Exported = Export | PagedExport[Any] | Evidence
@@ -88,8 +87,7 @@ def opening(
     request: HttpRequest, asked: Exported, *, name: str, admitted: Admission, what: Access = Access.EXPORT
 ) -> HttpResponseBase:
     """An export that may begin, and is on record; or why there is none."""
-    room_for: Callable[[int], bool] | None = getattr(request, "room_for", None)  # none under plain WSGI
-    if room_for is not None and not room_for(admitted.staff_id):
+    if not has_room(request, admitted.staff_id):
         text = f"{MOST_OF_ACCOUNT} exports of your account are running already. Try again in a moment."
         refused = problem("M_LIMIT_EXCEEDED", text, HTTPStatus.TOO_MANY_REQUESTS)
         refused.headers["Retry-After"] = str(RETRY_AFTER)

@@ -18,6 +18,7 @@ from dashboard.machines.changes_api import parse_integer, parse_limit, refusal, 
 from dashboard.machines.media_downloads import DownloadOpening, new_slots, open_download
 from dashboard.machines.openapi import DESCRIPTION
 from dashboard.replica import read_anywhere
+from dashboard.serving.room import MOST_OF_ACCOUNT, RETRY_AFTER, has_room
 from dashboard.signing_in.admission import admission
 from dashboard.wording.languages import in_english
 from dashboard.wording.terms import BIGGEST
@@ -101,6 +102,9 @@ def download(request: HttpRequest, origin: str, media_id: str) -> HttpResponseBa
         raise RefusedError(404, "M_NOT_FOUND", f"Not found without {BYPASS}=true.")
     uses.note(who)
     uses.write()
+    if not has_room(request, who.consumer_id):
+        text = f"{MOST_OF_ACCOUNT} downloads of this token are running already."
+        raise RefusedError(429, "M_LIMIT_EXCEEDED", text, headers={"Retry-After": str(RETRY_AFTER)})
     opened = open_download(fetched(Mxc(origin, media_id)), slots=slots)
     headers = HEADERS | DISPOSITION
     if opened.length is not None:

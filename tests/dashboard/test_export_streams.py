@@ -12,10 +12,10 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client
 
+from dashboard.serving.room import MOST_OF_ACCOUNT
 from dashboard.serving.wire import CUT_OFF
 from dashboard.streaming import export_streams
 from dashboard.streaming.export_streams import AT_ONCE, Streams
-from dashboard.views.exports import MOST_OF_ACCOUNT
 from quarantine import ledger
 from quarantine.entries import Entry
 from quarantine.models import AccessEntry, Role, Source
