@@ -19,9 +19,12 @@ from dashboard.machines.media_downloads import DownloadOpening, new_slots, open_
 from dashboard.machines.openapi import DESCRIPTION
 from dashboard.replica import read_anywhere
 from dashboard.serving.room import MOST_OF_ACCOUNT, RETRY_AFTER, has_room
+from dashboard.signing_in.addresses import address_of
 from dashboard.signing_in.admission import admission
 from dashboard.wording.languages import in_english
 from dashboard.wording.terms import BIGGEST
+from quarantine.consumers import Caller
+from quarantine.downloads import record_download
 from quarantine.fold import LedgerError
 from quarantine.homeserver.connect import gateway
 from quarantine.homeserver.gateway import Download
@@ -105,7 +108,7 @@ def download(request: HttpRequest, origin: str, media_id: str) -> HttpResponseBa
     if not has_room(request, who.consumer_id):
         text = f"{MOST_OF_ACCOUNT} downloads of this token are running already."
         raise RefusedError(429, "M_LIMIT_EXCEEDED", text, headers={"Retry-After": str(RETRY_AFTER)})
-    opened = open_download(fetched(Mxc(origin, media_id)), slots=slots)
+    opened = open_download(fetched(Mxc(origin, media_id), who=who, address=address_of(request)), slots=slots)
     headers = HEADERS | DISPOSITION
     if opened.length is not None:
         headers["Content-Length"] = str(opened.length)
@@ -113,8 +116,10 @@ def download(request: HttpRequest, origin: str, media_id: str) -> HttpResponseBa
 
 
 @contextmanager
-def fetched(mxc: Mxc) -> Iterator[Download]:
+def fetched(mxc: Mxc, *, who: Caller, address: str) -> Iterator[Download]:
+    """That it was handed out is recorded beforehand; what can't be had isn't."""
     with gateway().download(mxc) as file:
+        record_download(who.consumer_id, mxc, address=address)
         yield file
 
 

@@ -17,6 +17,7 @@ class Access(models.TextChoices):
     SIGN_OUT = "sign-out", _("Signed out")
     SESSIONS_ENDED = "sessions-ended", _("Sessions ended")
     REVEAL = "reveal", _("Looked at a file")
+    DOWNLOAD = "download", _("File handed to a program")
     ACCOUNT_ADDED = "account-added", _("Account opened")
     ACCOUNT_DISABLED = "account-disabled", _("Account disabled")
     ACCOUNT_ENABLED = "account-enabled", _("Account enabled again")
@@ -49,8 +50,8 @@ class Access(models.TextChoices):
 class AccessEntry(Chained):
     """One line of the access record. Append-only and chained.
 
-    `who` is the name of an account, or what somebody typed who has none: then `staff` is null. `target` is what it was
-    about (media, an account, a token, a file's name), `details` the rest, as JSON.
+    `who` is the name of an account; of a program (DOWNLOAD), or what somebody typed who has none: then `staff` is null.
+    `target` is what it was about (media, an account, a token, a file's name), `details` the rest, as JSON.
     """
 
     what = models.CharField(max_length=32, choices=Access)

@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from quarantine import ledger
-from quarantine.accounts.access_record import record
+from quarantine.accounts.access_record import record, write
 from quarantine.models import Access, AccessEntry, Action, Cause, Change, Fate, Intent, Reveal, Role
 from tests.dashboard.crawler import faults
 from tests.factories import BEGINNING, make_action, make_staff
@@ -159,6 +159,18 @@ def test_one_action_comes_with_what_undid_it(auditor, story):
     assert [action["action"] for action in records(files, "actions.ndjson")] == [story.pk, undo.pk]
     assert [change["action"] for change in records(files, "changes.ndjson")] == [story.pk, story.pk]
     assert "reveals.ndjson" not in files
+
+
+def test_which_programs_were_handed_the_file_is_part_of_it(auditor, story):
+    for target in (MXC, "mxc://matrix.example/other"):
+        write(Access.DOWNLOAD, staff=None, who="hma", target=target)
+
+    files = taken(auditor, media=MXC)
+
+    assert [(entry["what"], entry["who"]) for entry in records(files, "access.ndjson")] == [
+        ("reveal", "priya"),
+        ("download", "hma"),
+    ]
 
 
 def test_it_holds_what_its_reader_may_read(auditor, story):

@@ -1,11 +1,14 @@
 """What programs read beside the changes: what is quarantined now, files, and the description of it all."""
 
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 import pytest
+from django.db import OperationalError
 
 from quarantine import consumers
-from quarantine.models import Consumer, Role, Scope, State
+from quarantine.downloads import Written
+from quarantine.models import Access, AccessEntry, Consumer, Role, Scope, State
 from tests.factories import make_change, make_changes, make_ledger, make_local_media, make_remote_media, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -150,6 +153,71 @@ def test_four_at_once_and_a_closed_one_makes_room(ask):
     assert (fifth.status_code, fifth.headers["Retry-After"], sixth.status_code) == (503, "2", 200)
     for answer in [*under_way, sixth]:
         answer.chunks.close()
+
+
+def told():
+    """What is on record of downloads, oldest first."""
+    lines = AccessEntry.objects.filter(what=Access.DOWNLOAD).order_by("pk")
+    return list(lines.values_list("who", "target", "address", "staff"))
+
+
+def fetch(client, token, media_id):
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = client.get(f"{FILE}matrix.example/{media_id}{BYPASS}", headers=headers, REMOTE_ADDR="192.0.2.77")
+    if answer.streaming:
+        answer.chunks.close()
+    return answer.status_code
+
+
+@pytest.mark.usefixtures("on")
+def test_a_file_that_is_handed_out_is_on_record_once_a_day(client, monkeypatch):
+    make_ledger()
+    make_local_media("abc", quarantined_by="x")
+    make_local_media("def", quarantined_by="x")
+    hma, other = (consumers.create(name, scopes=[Scope.MEDIA]) for name in ("hma", "other"))
+
+    statuses = [
+        fetch(client, token, name) for token, name in [(hma, "abc"), (hma, "abc"), (hma, "def"), (other, "abc")]
+    ]
+    monkeypatch.setattr("quarantine.downloads.datetime", Tomorrow)
+    fetch(client, hma, "abc")
+
+    assert statuses == [200] * 4
+    abc, place = "mxc://matrix.example/abc", "192.0.2.0/24"
+    first, *rest = told()
+    assert first == ("hma", abc, place, None)
+    assert [line[:2] for line in rest] == [("hma", "mxc://matrix.example/def"), ("other", abc), ("hma", abc)]
+
+
+class Tomorrow:
+    @staticmethod
+    def now(zone):
+        return datetime.now(zone) + timedelta(days=1)
+
+
+@pytest.mark.usefixtures("on")
+def test_what_was_not_handed_out_is_not_on_record(client, monkeypatch):
+    make_ledger()
+    make_local_media("abc", quarantined_by="x")
+    hma, changes = (consumers.create(scope, scopes=[scope]) for scope in (Scope.MEDIA, Scope.CHANGES))
+
+    assert [fetch(client, hma, "none"), fetch(client, changes, "abc")] == [404, 403]
+    monkeypatch.setattr("quarantine.downloads.write", away)
+    assert fetch(client, hma, "abc") == 503  # and nothing leaves unrecorded
+    monkeypatch.undo()
+    assert told() == []
+
+
+def away(*_args, **_more):
+    raise OperationalError
+
+
+def test_what_is_held_of_it_is_bounded():
+    written = Written(most=2)
+    for key in "abac":
+        assert written.has(key) or not written.add(key)
+
+    assert [written.has(key) for key in "abc"] == [True, False, True]
 
 
 # --- The description ----------------------------------------------------------------------

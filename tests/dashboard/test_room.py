@@ -11,7 +11,7 @@ from django.test import Client
 from dashboard.serving.room import MOST_OF_ACCOUNT
 from dashboard.streaming.export_streams import AT_ONCE, Streams
 from quarantine import consumers
-from quarantine.models import Reveal, Scope
+from quarantine.models import AccessEntry, Reveal, Scope
 from tests.factories import make_ledger, make_local_media, make_staff
 
 pytestmark = pytest.mark.django_db(transaction=True)  # they are answered in threads
@@ -104,6 +104,8 @@ def test_one_token_leaves_room_for_other_programs():
     assert (refused.status, refused.headers["retry-after"]) == (429, "10")
     text = f"{MOST_OF_ACCOUNT} downloads of this token are running already."
     assert json.loads(refused.body) == {"errcode": "M_LIMIT_EXCEEDED", "error": text}
+    lines = AccessEntry.objects.filter(what="download").order_by("pk").values_list("who", "target")
+    assert list(lines) == [("hma", "mxc://matrix.example/abc"), ("other", "mxc://matrix.example/abc")]
 
 
 @pytest.mark.usefixtures("media")
