@@ -23,8 +23,8 @@ from quarantine.follow import Follower
 from quarantine.homeserver import media
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.homeserver.router import ALIAS
-from quarantine.ledger import Appended
-from quarantine.look import Looked
+from quarantine.ledger import Appended, BlankedMeanwhileError
+from quarantine.look import Held, Looked
 from quarantine.models import Ledger, Leg, OpenHole, Run, Source
 from quarantine.walk import Pace, Walker, Window
 
@@ -211,7 +211,10 @@ class Job:
             found=len(part.keys) - already if again else len(part.keys),
             already=0 if again else already,
         )
-        self.take(self.entries_of(seen.looked), cursor)
+        try:
+            self.take(self.entries_of(seen.looked), cursor)
+        except BlankedMeanwhileError:
+            self.record(leg, look_again(part))
 
     def walk_held(self, leg: Leg) -> None:
         """The other direction: everything the ledger holds as quarantined, by position, up to the head at the start."""
@@ -219,15 +222,21 @@ class Job:
         for held in look.all_held(above=leg.position, up_to=leg.end):
             if self.stopped():
                 break
-            still = media.quarantined_of(held.keys)
-            entries = self.entries_of(look.look_at([key for key in held.keys if key not in still]))
-            cursor = LegCursor(leg, position=held.position, scanned=len(held.keys), found=len(entries), already=0)
-            self.take(entries, cursor)
+            self.record_held(leg, held)
             self.rows += len(held.keys)
             self.progress(leg, held.position, self.rows)
         leg.done = leg.position >= leg.end
         if self.write:
             leg.save()
+
+    def record_held(self, leg: Leg, held: Held) -> None:
+        still = media.quarantined_of(held.keys)
+        entries = self.entries_of(look.look_at([key for key in held.keys if key not in still]))
+        cursor = LegCursor(leg, position=held.position, scanned=len(held.keys), found=len(entries), already=0)
+        try:
+            self.take(entries, cursor)
+        except BlankedMeanwhileError:
+            self.record_held(leg, held)
 
     def entries_of(self, looked: Looked) -> list[Entry]:
         """What is to be recorded of these media, as they are now."""

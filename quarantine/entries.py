@@ -26,6 +26,8 @@ class Entry:
 
     `expected` is the MediaItem's version when the observer looked (0: none yet); if the media
     has moved since, the gate drops the entry. None: a row of the feed, true whatever came before.
+    `blanked` is how often personal data had been blanked before its facts were read (`ledger.times_blanked`); if that was
+    done again since, the gate refuses. None: its facts were read nowhere.
     `seen_at` is for history of the sample homeserver alone; otherwise the gate's clock decides.
     """
 
@@ -39,6 +41,7 @@ class Entry:
     not_before: datetime | None = None
     seen_at: datetime | None = None
     expected: int | None = None
+    blanked: int | None = None
     action_id: int | None = None
     feed_generation: int | None = None
     feed_id: int | None = None

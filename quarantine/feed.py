@@ -83,7 +83,7 @@ def catch_up(reader: Reader, *, limit: int = ROWS) -> Caught:
     """Carry what the homeserver has safely committed into the ledger, oldest first: one step of at most `limit` rows.
 
     The feed cursor moves in the same transaction as the changes, so a crash anywhere neither
-    loses a row nor records one twice. Raises HomeserverAwayError or CursorMovedError; then
+    loses a row nor records one twice. Raises HomeserverAwayError, CursorMovedError or BlankedMeanwhileError; then
     nothing has changed, or only rows that were late are in.
     """
     held = ledger.current()
@@ -136,7 +136,7 @@ def take_in(held: Ledger, prefix: Prefix, reader: Reader) -> Appended:
     entries = [to_entry(row, found.get(row.mxc), held=held, newest=newest.get(row.mxc) is row) for row in prefix.rows]
     gone = {mxc for mxc, row in newest.items() if row.quarantined and mxc not in found and look.askable(mxc)}
     times = Counter(row.mxc for row in prefix.rows)
-    return ledger.append(entries + farewells({mxc: times[mxc] for mxc in gone}, items), cursor=cursor)
+    return ledger.append(entries + farewells({mxc: times[mxc] for mxc in gone}, items, held=held), cursor=cursor)
 
 
 def to_entry(row: Row, known: Media | None, *, held: Ledger, newest: bool) -> Entry:
@@ -155,12 +155,13 @@ def to_entry(row: Row, known: Media | None, *, held: Ledger, newest: bool) -> En
         changed_by=actor,
         quarantined_by=actor,
         not_before=held.feed_read_at,
+        blanked=held.redactions or 0,
         feed_generation=held.feed_generation,
         feed_id=row.feed_id,
     )
 
 
-def farewells(told: Mapping[Mxc, int], items: Mapping[Mxc, MediaItem]) -> list[Entry]:
+def farewells(told: Mapping[Mxc, int], items: Mapping[Mxc, MediaItem], *, held: Ledger) -> list[Entry]:
     """Deletion leaves no row: media whose newest row quarantines it, and that isn't there, was deleted since.
 
     `told` is how many rows of it go in first; `items` what the ledger held before anyone looked.
@@ -169,7 +170,11 @@ def farewells(told: Mapping[Mxc, int], items: Mapping[Mxc, MediaItem]) -> list[E
     last = look.last_changes([item for item in known.values() if item])
     return [
         look.to_entry(
-            mxc, None, last.get(clean_mxc(mxc)), expected=told[mxc] + (item.version if item is not None else 0)
+            mxc,
+            None,
+            last.get(clean_mxc(mxc)),
+            expected=told[mxc] + (item.version if item is not None else 0),
+            blanked=held.redactions or 0,
         )
         for mxc, item in sorted(known.items())
     ]

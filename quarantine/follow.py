@@ -15,7 +15,7 @@ from quarantine.homeserver import feed as stream
 from quarantine.homeserver.feed import Reader
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.homeserver.router import ALIAS
-from quarantine.ledger import CursorMovedError
+from quarantine.ledger import BlankedMeanwhileError, CursorMovedError
 from quarantine.locks import only_one
 from quarantine.models import OpenHole
 from quarantine.sweep import Sweep
@@ -62,7 +62,7 @@ class Follower:
     also: Callable[[], None] = lambda: None  # called each turn
 
     def step(self) -> feed.Caught:
-        """One step of the feed. Another process reading on meanwhile is no failure: read again."""
+        """One step of the feed. Another process reading on or blanking something meanwhile is no failure: read again."""
         # As between two requests: a file that was replaced, or a server failed over, is met by a new connection.
         connections[ALIAS].close_if_unusable_or_obsolete()
         if not self.checked:
@@ -71,7 +71,7 @@ class Follower:
             self.checked = True
         try:
             caught = feed.catch_up(self.reader)
-        except CursorMovedError:
+        except (CursorMovedError, BlankedMeanwhileError):
             return feed.Caught(more=True)
         if caught.restored:
             logger.warning("The homeserver's feed was restored from a backup: comparing all we hold with it.")

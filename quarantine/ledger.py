@@ -50,6 +50,10 @@ class CursorMovedError(LedgerError):
     """Somebody else has read on meanwhile; read again from the stored cursor."""
 
 
+class BlankedMeanwhileError(LedgerError):
+    """Personal data was blanked since facts of these entries were read, and may be among them: read them again."""
+
+
 class Cursor(Protocol):
     """How far a reader has got. Moves in the transaction that records what it read."""
 
@@ -113,13 +117,15 @@ def append(entries: Sequence[Entry], *, cursor: Cursor | None = None) -> Appende
     """Record what changes the state of its media, in this order, all or nothing.
 
     Entries that change nothing are counted, not stored. The cursor moves in the same
-    transaction, so a crash anywhere neither loses a row nor records one twice.
+    transaction, so a crash anywhere neither loses a row nor records one twice. Raises
+    BlankedMeanwhileError, or what the cursor raises; then nothing has happened.
     """
     safe = [clean(entry) for entry in entries]
     drafts = draft(safe, home=settings.HOMESERVER_NAME)
     with transaction.atomic():
         lock()
         ledger = current()
+        check_blanked(ledger, safe)
         batch = prepare(ledger, safe)
         for entry in safe:
             take(batch, entry)
@@ -156,6 +162,19 @@ def new_generation() -> Ledger:
         ledger.save(update_fields=["head", "left_out"])
         notify(ledger.head)
     return ledger
+
+
+def times_blanked() -> int:
+    """How often personal data was blanked. Ask before facts are read that are to be recorded."""
+    return Ledger.objects.filter(pk=1).values_list("redactions", flat=True).first() or 0
+
+
+def check_blanked(ledger: Ledger, entries: list[Entry]) -> None:
+    """A redaction counts up under the lock, and blanks once more after that: what comes in later was read later."""
+    known = {None, ledger.redactions or 0}
+    if any(entry.blanked not in known for entry in entries):
+        msg = "Personal data was blanked meanwhile: look again."
+        raise BlankedMeanwhileError(msg)
 
 
 def has_gaps() -> bool:

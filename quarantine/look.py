@@ -14,7 +14,7 @@ from quarantine import ledger
 from quarantine.entries import Entry, clean_mxc
 from quarantine.homeserver import media
 from quarantine.homeserver.media import Media
-from quarantine.ledger import Appended, Cursor
+from quarantine.ledger import Appended, BlankedMeanwhileError, Cursor
 from quarantine.models import Cause, Change, Ledger, MediaItem, Source, State
 from quarantine.mxc import Mxc, Named
 
@@ -39,11 +39,14 @@ def record(
     settle: Callable[[], None] | None = None,
     rows: Mapping[Mxc, FeedRow] | None = None,
 ) -> Appended:
-    """Read these media and append what differs from the ledger, as found by a look."""
+    """Read these media and append what differs from the ledger, as found by a look; anew where that is too old."""
     entries = compare(keys, settle=settle, rows=rows)
     if not entries and cursor is None:
         return Appended(head=ledger.current().head)
-    return ledger.append(entries, cursor=cursor)
+    try:
+        return ledger.append(entries, cursor=cursor)
+    except BlankedMeanwhileError:
+        return record(keys, cursor=cursor, settle=settle, rows=rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Looked:
     names: dict[Mxc, Mxc]  # the homeserver's name of each -> the ledger's
     items: dict[Mxc, MediaItem]  # by the ledger's names
     found: dict[Mxc, Media]
+    blanked: int  # as of Entry
     already: int = 0  # were passed over, for the ledger holds them as quarantined
 
     @property
@@ -66,11 +70,11 @@ class Looked:
 
 def look_at(keys: Collection[Mxc], *, lacking: bool = False) -> Looked:
     """Note what the ledger holds of these media, then read them; `lacking`: but for those it holds as quarantined."""
-    names = {key: clean_mxc(key) for key in keys}
+    names, blanked = {key: clean_mxc(key) for key in keys}, ledger.times_blanked()
     items = ledger.fetch_items(names.values())
     passed = {key for key, name in names.items() if lacking and differs(items.get(name), quarantined=False)}
     names = {key: name for key, name in names.items() if key not in passed and askable(key)}
-    return Looked(names, items, media.read(names), already=len(passed))
+    return Looked(names, items, media.read(names), blanked, already=len(passed))
 
 
 def compare(
@@ -104,7 +108,14 @@ def entries_of(
     return [
         told_by(
             (rows or {}).get(key),
-            to_entry(key, found.get(key), gone.get(names[key]), expected=versions[key], source=source),
+            to_entry(
+                key,
+                found.get(key),
+                gone.get(names[key]),
+                expected=versions[key],
+                blanked=looked.blanked,
+                source=source,
+            ),
         )
         for key in differing
     ]
@@ -156,12 +167,20 @@ def is_quarantined(found: Media | None) -> bool:
 
 
 def to_entry(
-    mxc: Mxc, found: Media | None, last: Change | None, *, expected: int, source: Source = Source.AUDIT
+    mxc: Mxc,
+    found: Media | None,
+    last: Change | None,
+    *,
+    expected: int,
+    blanked: int | None = None,
+    source: Source = Source.AUDIT,
 ) -> Entry:
     """What the look says: quarantined, released, or no longer there."""
     if found is None:
         gone = {name: getattr(last, name) for name in SNAPSHOT} if last else {}
-        return Entry(**gone, mxc=mxc, quarantined=False, deleted=True, source=source, expected=expected)
+        return Entry(
+            **gone, mxc=mxc, quarantined=False, deleted=True, source=source, expected=expected, blanked=blanked
+        )
     actor = found.quarantined_by or ""
     return Entry(
         **facts(found),
@@ -173,6 +192,7 @@ def to_entry(
         quarantined_by=actor,
         not_before=uploaded_at(found) if found.quarantined_by is not None else None,
         expected=expected,
+        blanked=blanked,
     )
 
 

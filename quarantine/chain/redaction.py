@@ -143,10 +143,10 @@ def redact(
     reason = check_reason(reason)
     check_account(redaction)
     record(Access.REDACTION, by=by, target=redaction.about, of=redaction.of, reason=reason, rows=redaction.counts())
-    if redaction.items is not None:
-        forget_uploaders(redaction.items)  # first: the gate puts into new rows what it remembers
     try:
-        rows = blank_parts(redaction.parts, progress)
+        rows = forget(redaction, progress)
+        refuse_older_facts()
+        rows += forget(redaction)
     finally:
         forget_what_is_kept()
     if redaction.person:
@@ -157,6 +157,13 @@ def redact(
     return rows
 
 
+def forget(redaction: Redaction, progress: Callable[[int], object] = lambda _: None) -> int:
+    """What is recorded by now; returns the number of rows."""
+    if redaction.items is not None:
+        forget_uploaders(redaction.items)  # first: the gate puts into new rows what it remembers
+    return blank_parts(redaction.parts, progress)
+
+
 def blank_parts(parts: tuple[Part, ...], progress: Callable[[int], object]) -> int:
     rows = 0
     for part in parts:
@@ -164,6 +171,13 @@ def blank_parts(parts: tuple[Part, ...], progress: Callable[[int], object]) -> i
             rows += blanked
             progress(rows)
     return rows
+
+
+def refuse_older_facts() -> None:
+    """Whoever read something before it was blanked can't record it any more. What they have recorded so far is there to see."""
+    with transaction.atomic():
+        ledger.lock()
+        forget_what_is_kept()
 
 
 def forget_what_is_kept() -> None:
