@@ -1,24 +1,32 @@
 """Plans as pages show them.
 
 To plan a large action reads all its media: 120 statements for 20,000. So the plan of one that waits for a second person,
-which many look at, is kept for a moment. Whoever approves is held to the plan as it is then: an old look approves nothing.
+which many look at, is kept for a moment; and while one that is large is being made, others who look are told so, or each
+of them would make it, and hold one of the few threads that pages have. Whoever approves is held to the plan as it is then: an old look approves nothing.
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.core.cache import caches
 from django.utils.translation import get_language, gettext
 
 from quarantine.acting.approvals import plan_again
-from quarantine.acting.plans import Plan
+from quarantine.acting.plans import Plan, PlanError
 from quarantine.homeserver.connect import gateway
 from quarantine.models import Action, Fate, Verb
 
 SHOWN = 100  # media items of a plan or an action that are listed
 LEFT_OUT = (Fate.ALREADY, Fate.PROTECTED, Fate.ABSENT, Fate.LEFT, Fate.FAILED)
 KEPT = 15.0  # seconds
+LARGE = 1_000  # media items; less is planned within a blink
+
+planning = threading.Lock()  # held while a large plan is made in this process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +79,33 @@ def label_of(fate: Fate) -> str:
 
 
 def held_plan_context(action: Action) -> dict[str, Any]:
-    """Of an action that waits for a second person, as it was within the last KEPT seconds. Raises what `plan` raises."""
+    """Of an action that waits for a second person, as it was within the last KEPT seconds. Raises what `plan` raises,
+    and PlanError where a large one is being made for somebody else.
+    """
     cache, key = caches["rows"], key_of(action, get_language())
     known: dict[str, Any] | None = cache.get(key)
     if known is None:
-        known = plan_context(plan_again(action, homeserver=gateway()))
+        with one_large_at_once(action):
+            known = plan_context(plan_again(action, homeserver=gateway()))
         cache.set(key, known, timeout=KEPT)
     return known
+
+
+@contextmanager
+def one_large_at_once(action: Action) -> Iterator[None]:
+    if action.work.total <= LARGE:
+        yield
+        return
+    if not planning.acquire(blocking=False):
+        msg = gettext(
+            "When it was asked for, {number} media items would have changed. What would change now is being looked up for "
+            "somebody else: reload this page in a moment."
+        )
+        raise PlanError(msg.format(number=intcomma(action.proposal.affected)))
+    try:
+        yield
+    finally:
+        planning.release()
 
 
 def forget(action: Action) -> None:

@@ -230,13 +230,14 @@ def detail(request: StaffRequest, action: Action, *, problem: str = "", status: 
 def held_context(request: StaffRequest, action: Action) -> dict[str, Any]:
     """Who looks may see the plan as it is by now, as far as they could have planned it."""
     mine = action.staff_id == request.user.pk
+    late = action.proposal.is_late(datetime.now(UTC))
     context = {
-        "late": action.proposal.is_late(datetime.now(UTC)),
+        "late": late,
         "mine": mine,
         "adds_up": adds_up(action),
         "may_rule": request.user.may(Capability.APPROVE) and not mine,
     }
-    if not request.user.may(Capability.ACT):
+    if late or not request.user.may(Capability.ACT):
         return context
     try:
         return context | held_plan_context(action)

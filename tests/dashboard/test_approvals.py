@@ -1,17 +1,19 @@
 """The pages of the two-person rule, and the terminal's word on it."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from django.conf import settings as configured
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from dashboard import planned
 from quarantine import ledger
 from quarantine.homeserver.media import HomeserverAwayError
 from quarantine.homeserver.models import RemoteMedia
 from quarantine.homeserver.sample import File, SampleHomeserver
-from quarantine.models import Action, Role, Ruling, Work
+from quarantine.models import Action, Proposal, Role, Ruling, Work
 from quarantine.mxc import Mxc
 from tests.factories import make_categories, make_staff
 
@@ -33,6 +35,10 @@ def home(transactional_db, settings):
 def people(home):
     return {name: make_staff(name, role=role) for name, role in
             {"lena": Role.LEAD, "root": Role.ADMIN, "mod": Role.MODERATOR, "vi": Role.VIEWER, "ada": Role.AUDITOR}.items()}  # fmt: skip
+
+
+def away(*_, **__):
+    raise HomeserverAwayError("gone")
 
 
 def as_(person):
@@ -121,6 +127,47 @@ def test_an_old_look_approves_nothing_and_is_followed_by_a_new_one(home, people,
     assert quarantined(home)
 
 
+def test_while_a_large_plan_is_made_others_are_told_so(home, people, held, monkeypatch):
+    monkeypatch.setattr(planned, "LARGE", 0)
+    plan_again, pages = planned.plan_again, []
+
+    def slow(*args, **more):
+        pages.append(as_(people["lena"]).get(held))
+        return plan_again(*args, **more)
+
+    monkeypatch.setattr(planned, "plan_again", slow)
+
+    first = as_(people["root"]).get(held)
+
+    [meanwhile] = pages  # which planned nothing
+    told = "When it was asked for, 1 media items would have changed."
+    assert (meanwhile.status_code, told in meanwhile.text, "mxc://spam.example/a" in meanwhile.text) == (
+        200,
+        True,
+        False,
+    )
+    later = as_(people["lena"]).get(held)
+    assert [page.context["plan"].affected for page in (first, later)] == [1, 1]
+    assert told not in first.text + later.text
+
+
+def test_where_planning_fails_the_next_look_plans_again(home, people, held, monkeypatch):
+    monkeypatch.setattr(planned, "LARGE", 0)
+    root = as_(people["root"])
+    with monkeypatch.context() as broken:
+        broken.setattr(planned, "plan_again", away)
+        assert "plan" not in root.get(held).context
+
+    assert root.get(held).context["plan"].affected == 1
+
+
+def test_what_has_expired_is_not_planned(home, people, held, monkeypatch):
+    Proposal._base_manager.update(expires_at=datetime.now(UTC))
+    monkeypatch.setattr(planned, "plan_again", pytest.fail)
+
+    assert "Nobody approved it in time" in as_(people["root"]).get(held).text
+
+
 def test_what_is_kept_of_a_plan_is_in_each_readers_language(home, people, held):
     RemoteMedia.objects.all().delete()
 
@@ -143,9 +190,6 @@ def test_who_asked_is_offered_to_withdraw_and_others_nothing(home, people, held)
 
 
 def test_while_the_homeserver_is_away_it_can_be_declined_alone(home, people, held, monkeypatch):
-    def away(*_, **__):
-        raise HomeserverAwayError("gone")
-
     monkeypatch.setattr("dashboard.planned.plan_again", away)
     monkeypatch.setattr("quarantine.acting.approvals.plan_again", away)
     root = as_(people["root"])
