@@ -27,6 +27,7 @@ from django.views.decorators.http import require_safe
 from dashboard.errors import error_page
 from dashboard.signing_in.factors import FactorAdapter, factors_of, is_providers, lacks_factor, qr_rows
 from dashboard.signing_in.freshness import require_fresh
+from dashboard.signing_in.passkeys import PasskeyForm, PasskeySignInForm
 from dashboard.views.account import AT_PROVIDER, SSO_ALONE, HonestForm, StaffRequest
 
 PASSKEY = {"residentKey": "required", "requireResidentKey": True, "userVerification": "required"}
@@ -110,6 +111,7 @@ class PasskeyRemoveView(FreshOnly, RemoveWebAuthnView):
 class SecondStepView(HonestForm, AuthenticateView):
     """After the password: a code or a passkey."""
 
+    webauthn_form_class = PasskeyForm
     template_name = "mfa/authenticate.html"
 
     def get_context_data(self, **more: Any) -> dict[str, Any]:
@@ -125,6 +127,8 @@ class SecondStepView(HonestForm, AuthenticateView):
 @method_decorator(login_not_required, name="dispatch")
 class PasskeySignInView(LoginWebAuthnView):
     """Instead of name and password. Asked by the script for what the browser is to sign, then posted with the answer."""
+
+    form_class = PasskeySignInForm
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if settings.SSO_ONLY:

@@ -42,7 +42,9 @@ def write(
     )
 
 
-def record_failure(name: str, *, address: str = "", what: Access = Access.SIGN_IN_FAILED) -> AccessEntry | None:
+def record_failure(
+    name: str, *, address: str = "", what: Access = Access.SIGN_IN_FAILED, factor: str = ""
+) -> AccessEntry | None:
     """Somebody failed to sign in under this name, or to show that they are who has. It is bounded; None: it is full."""
     name = clean_text(name, NAME_LENGTH)
     staff = Staff.objects.filter(username=name).first()
@@ -53,8 +55,10 @@ def record_failure(name: str, *, address: str = "", what: Access = Access.SIGN_I
     recent = alike.filter(at__gt=datetime.now(UTC) - HOUR).order_by("-pk").values_list("pk")[:most].count()
     if recent >= most:
         return None
-    more = {"more": "Further ones in this hour are in the log alone."} if recent == most - 1 else {}
-    return write(what, staff=staff, who=name, address=address, **more)
+    told = {"factor": factor} if factor else {}
+    if recent == most - 1:
+        told["more"] = "Further ones in this hour are in the log alone."
+    return write(what, staff=staff, who=name, address=address, **told)
 
 
 def record_reading(staff: Staff, *, filters: str, address: str = "") -> None:

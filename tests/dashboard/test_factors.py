@@ -1,8 +1,11 @@
 """Second factors: set up, asked for, required."""
 
+import base64
+import json
 import re
 
 import pytest
+from allauth.account.utils import user_pk_to_url_str
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
@@ -10,7 +13,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from quarantine import ledger
-from quarantine.models import Access, AccessEntry, Role
+from quarantine.models import Access, AccessEntry, Role, Staff
 from tests.dashboard.people import sign_in, signed_in
 from tests.factories import make_change, make_staff
 
@@ -183,6 +186,40 @@ def test_a_passkey_that_makes_no_sense_signs_nobody_in(client, credential):
 
     assert client.post("/login/passkey/", {"credential": credential}).headers["Location"] == "/login/"
     assert not is_signed_in(client)
+
+
+def failures():
+    """What is on record of them, oldest first."""
+    told = AccessEntry.objects.filter(what=Access.SIGN_IN_FAILED).order_by("pk")
+    return list(told.values_list("who", "staff", "address", "details"))
+
+
+def of_user(handle):
+    """As a browser answers, for somebody whose passkey this isn't."""
+    return json.dumps({"id": "AAAA", "response": {"userHandle": base64.urlsafe_b64encode(handle.encode()).decode()}})
+
+
+NOBODY = Staff(pk=999_999)
+FAILED = ("192.0.2.0/24", '{"factor": "webauthn"}')
+
+
+def test_a_passkey_that_does_not_fit_is_on_record_under_the_name_it_gives(client, anna):
+    others = ['{"response": {}}', '{"response": []}', "[1]", of_user(user_pk_to_url_str(NOBODY)), of_user("?")]
+    for credential in [of_user(user_pk_to_url_str(anna)), *others]:
+        client.post("/login/passkey/", {"credential": credential}, REMOTE_ADDR="192.0.2.7")
+
+    assert failures() == [("anna", anna.pk, *FAILED), *[("", None, *FAILED)] * len(others)]
+    assert not is_signed_in(client)
+
+
+def test_a_second_step_by_passkey_that_fails_is_on_record(app, anna):
+    here = Client()
+    sign_in(here)
+
+    refused = here.post(STEP, {"credential": of_user("?")}, REMOTE_ADDR="192.0.2.7")
+
+    assert refused.status_code == 422
+    assert failures() == [("anna", anna.pk, *FAILED)]
 
 
 # --- Required -----------------------------------------------------------------------------
