@@ -14,7 +14,9 @@ from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import db
+from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.models import Session
+from django.db import OperationalError
 from django.utils import timezone
 
 BEGAN, SEEN = "began_at", "seen_at"  # seconds since 1970: signing in, and the last thing a person did
@@ -58,7 +60,13 @@ class SessionStore(db.SessionStore):
             now = time.time()
             self.setdefault(BEGAN, now)
             self.setdefault(SEEN, now)
-        super().save(must_create)
+        try:
+            super().save(must_create)
+        except UpdateError as error:
+            # Django takes any trouble for a session that somebody ended meanwhile: a damaged request, 400.
+            if isinstance(error.__context__, OperationalError):
+                raise error.__context__ from error.__context__.__cause__
+            raise
 
     def ends_at(self) -> float:
         if BEGAN not in self:

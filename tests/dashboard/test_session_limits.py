@@ -5,6 +5,7 @@ import re
 import time
 
 import pytest
+from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client
@@ -47,6 +48,17 @@ def back_dated(client, **ago):
 
 def lets_in(client):
     return client.get("/account/").status_code == 200
+
+
+def test_a_session_that_somebody_ended_meanwhile_is_not_written_again(here):
+    session = here.session
+    assert SEEN in session
+    Session.objects.all().delete()
+
+    with pytest.raises(UpdateError):
+        session.save()
+
+    assert not Session.objects.exists()
 
 
 # --- Limits -------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from django.db import connection, transaction
 from django.test import Client
 
 from dashboard.configuration.databases import POSTGRESQL, bounded
+from dashboard.signing_in.session_store import SEEN
+from dashboard.signing_in.sessions import NOTED_EVERY
 from tests.factories import make_changes, make_ledger, make_staff
 from tests.quarantine.followers import eventually
 from tests.servers import running_server
@@ -22,6 +24,9 @@ def cookie(transactional_db):
     make_changes(3)
     client = Client()
     client.force_login(make_staff("anna"))
+    session = client.session
+    session[SEEN] -= NOTED_EVERY + 1  # the next page notes that somebody was here
+    session.save()
     return {"Cookie": f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"}
 
 
@@ -32,10 +37,10 @@ def server(process_env, cookie):
 
 
 @contextmanager
-def locked():
-    """Nobody reads a change meanwhile."""
+def locked(table="quarantine_change", mode="ACCESS EXCLUSIVE"):
+    """Nobody reads a change meanwhile; or what else is said."""
     with transaction.atomic(), connection.cursor() as db:
-        db.execute("LOCK TABLE quarantine_change IN ACCESS EXCLUSIVE MODE")
+        db.execute(f"LOCK TABLE {table} IN {mode} MODE")
         yield
 
 
@@ -61,6 +66,17 @@ def test_a_page_that_takes_too_long_says_so_and_the_next_is_answered(server, coo
     assert (page.status, page.getheader("Retry-After")) == (503, "10")
     assert b"<h1>The ledger&#x27;s database took too long</h1>" in page.body
     assert (again.status, again.body.split(b".")[0]) == (503, b"The ledger's database took too long")
+    assert server.request("GET", "/", headers=cookie).status == 200
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_takes_too_long_to_be_written_is_no_damaged_request(server, cookie):
+    with locked("django_session", "EXCLUSIVE"):
+        page = server.request("GET", "/", headers=cookie)
+
+    assert (page.status, page.getheader("Retry-After")) == (503, "10")
+    assert b"<h1>The ledger&#x27;s database took too long</h1>" in page.body
     assert server.request("GET", "/", headers=cookie).status == 200
 
 
