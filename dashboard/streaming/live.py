@@ -13,6 +13,8 @@ from dashboard.serving.wire import Receive, Scope, Send, respond, send_body, unt
 from dashboard.streaming.hub import Hub
 from dashboard.views.live import Opening
 
+PIECE = 64 * 1024  # bytes that wait at once for a reader who is slow to take them
+
 
 async def live(scope: Scope, receive: Receive, send: Send) -> None:
     hub: Hub = scope["state"]["hub"]
@@ -26,8 +28,10 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
             return
         del response.headers["Content-Length"]  # of the opening alone
     await begin(response, send)
-    await send_body(send, response.content, more=isinstance(response, Opening))
-    if isinstance(response, Opening):
+    if not isinstance(response, Opening):
+        await send_body(send, response.content)
+    else:
+        await send_pieces(send, response.content)
         response.content = b""  # sent: for as long as it watches, each reader would hold all that it missed once
         await go_on(response, hub=hub, receive=receive, send=send)
 
@@ -42,7 +46,7 @@ async def go_on(opening: Opening, *, hub: Hub, receive: Receive, send: Send) -> 
     READERS.inc()
     try:
         while (chunk := await reader.next_chunk()) is not None:
-            await send_body(send, chunk, more=True)
+            await send_pieces(send, chunk)
         await send_body(send, b"")
     except asyncio.CancelledError:
         if not reader.cut_off:
@@ -51,3 +55,11 @@ async def go_on(opening: Opening, *, hub: Hub, receive: Receive, send: Send) -> 
         READERS.dec()
         gone.cancel()
         hub.leave(reader)
+
+
+async def send_pieces(send: Send, chunk: bytes) -> None:
+    """One after the other, each once the one before is on its way: in a burst everybody's copies would be there at once."""
+    for begin_at in range(0, len(chunk), PIECE):
+        await send_body(send, chunk[begin_at : begin_at + PIECE], more=True)
+        if begin_at + PIECE < len(chunk):
+            await asyncio.sleep(0)

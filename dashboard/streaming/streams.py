@@ -25,6 +25,7 @@ class View:
         self.floor = self.position  # all events above this are in the ring
         self.current_at = time.monotonic()  # when it was last known to be read up to the head
         self.ring: deque[Event] = deque()
+        self.joined: tuple[int, bytes] = (-1, b"")  # a position, and all above it
         self.readers: set[Reader] = set()
         self.stirred = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
@@ -40,6 +41,7 @@ class View:
 
     def take(self, found: list[Event], *, upto: int) -> None:
         """Add all there is up to a position (inclusive), and wake who watches."""
+        self.joined = (-1, b"")
         self.ring.extend(found)
         while len(self.ring) > LIMIT:
             self.floor = self.ring.popleft().position
@@ -49,6 +51,7 @@ class View:
 
     def skip(self, *, upto: int) -> None:
         """There is too much up to a position: whoever watches gets a reset."""
+        self.joined = (-1, b"")
         self.ring.clear()
         self.floor = self.position = upto
         self.wake()
@@ -58,9 +61,17 @@ class View:
             reader.woken.set()
 
     def since(self, position: int) -> bytes:
-        """The events above a position, or one reset where the ring no longer reaches down to it."""
+        """The events above a position, or one reset where the ring no longer reaches down to it.
+
+        The same bytes for all who are as far: after a burst they are a few hundred kilobytes.
+        """
         if position < self.floor:
             return reset(self.position)
+        if self.joined[0] != position:
+            self.joined = (position, self.above(position))
+        return self.joined[1]
+
+    def above(self, position: int) -> bytes:
         newer: list[bytes] = []
         for event in reversed(self.ring):
             if event.position <= position:

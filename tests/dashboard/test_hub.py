@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from contextlib import asynccontextmanager
-from functools import wraps
+from functools import partial, wraps
 
 import psycopg
 import pytest
@@ -15,7 +15,7 @@ from dashboard.signing_in.admission import Admission, still_admitted
 from dashboard.signing_in.session_store import SessionStore, stored
 from dashboard.streaming import hub as hub_module
 from dashboard.streaming.hub import Hub
-from dashboard.streaming.live import live
+from dashboard.streaming.live import PIECE, live, send_pieces
 from dashboard.streaming.streams import HEARTBEAT_AFTER, STUCK_AFTER, Reader, View
 from dashboard.views.live import Opening
 from quarantine import ledger
@@ -75,6 +75,32 @@ def test_one_new_event_is_the_same_bytes_for_everyone():
     view = view_at(9, 3, 5, 8)
 
     assert view.since(5) is view.since(6) is view.ring[-1].data
+
+
+def test_a_burst_is_put_together_once_for_all_who_are_as_far():
+    view = view_at(9, 3, 5, 8)
+
+    burst = view.since(4)
+
+    assert view.since(4) is burst
+    view.take([event(10)], upto=10)
+    assert (burst, view.since(4)) == (data(5, 8), data(5, 8, 10))
+    view.skip(upto=1000)
+    assert view.since(4) == reset(1000)
+
+
+@in_a_loop
+async def test_what_is_long_is_sent_to_everybody_piece_by_piece():
+    long, taken = bytes(range(256)) * (PIECE // 100), []
+
+    async def to(who, message):
+        taken.append((who, message["body"]))
+
+    await asyncio.gather(*(send_pieces(partial(to, who), long) for who in "ab"))
+
+    assert [who for who, _ in taken] == list("ababab")
+    assert max(len(piece) for _, piece in taken) == PIECE
+    assert b"".join(piece for who, piece in taken if who == "b") == long
 
 
 def test_a_ring_holds_the_newest_and_resets_whoever_is_below_them():
