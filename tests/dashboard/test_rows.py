@@ -184,6 +184,19 @@ def test_a_row_is_rendered_once(django_assert_num_queries):
     assert len(caches["rows"]._cache) == 1
 
 
+def test_a_full_cache_drops_few_for_what_is_new():
+    rows = caches["rows"]
+    rows.clear()
+    for position in range(10_000):
+        rows.set(f"{position}", "")
+
+    rows.set("new", "")
+
+    assert 9_800 < len(rows._cache) <= 10_000
+    assert rows.get("new") == ""
+    rows.clear()
+
+
 @pytest.mark.django_db
 def test_another_ledger_with_the_same_positions_has_other_rows():
     row_html(fetched(make_change(media_id="first", upload_name="one.png")))
