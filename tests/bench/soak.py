@@ -5,8 +5,9 @@
 Two web servers and a follower on a PostgreSQL of their own. Three people act on the sample homeserver all the time;
 readers watch the events of both servers and go on from the last one they had, wherever they are thrown out. The second
 server, a worker of it, the follower and PostgreSQL are killed in turn; the first server lives through it all, and its
-memory is what must not grow. It keeps 10,000 rendered rows at most: so the ledger begins with more, and all of them
-are looked at there before anything is measured. Growth is told with an interval: 0 within it is as much as can be said.
+memory is what must not grow. It keeps 10,000 rendered rows: so somebody watches there while the ledger gets twice as many
+and more, of the kind that people then make, before anything is measured: each row was rendered, kept and dropped as it
+is later. Growth is told with an interval: 0 within it is as much as can be said.
 Ends with 1 when a reader missed a change or saw one twice, an export was short, or memory grew.
 """
 
@@ -33,8 +34,8 @@ from tests.servers import Server, running_server
 
 PEOPLE, PACE = 3, 0.3  # seconds between two acts of one
 FAULT_EVERY, EXPORT_EVERY = 20.0, 5.0  # seconds
-BEFORE = 15_000  # changes the ledger begins with: half as many again as a server keeps rows of
-PAGE = 50  # rows of the timeline
+BEFORE = 25_000  # changes the ledger begins with: two and a half times as many as a server keeps rows of
+PAGE, LOOKED_AT = 50, 5_000  # rows of the timeline; how many are looked at
 CATCH_UP = 120.0  # seconds for the readers, in the end
 WORK = """
 import secrets, sys, time
@@ -52,16 +53,24 @@ while time.monotonic() < end:
     time.sleep({pace})
 """
 FILL = """
+import http.client, secrets
+from django.conf import settings
 from quarantine import ledger
 from quarantine.entries import Entry
 from quarantine.models import Source
 from quarantine.mxc import Mxc
-for first in range(0, {before}, 500):
+name = settings.HOMESERVER_NAME
+watching = http.client.HTTPConnection("127.0.0.1", {port}, timeout=60)
+watching.request("GET", "/changes/live?since=0", headers={{"Cookie": "{cookie}"}})
+events = watching.getresponse()
+for first in range(0, {before}, 100):
     ledger.append([
-        Entry(mxc=Mxc("before.example", f"media{{number}}"), quarantined=True, source=Source.FEED, media_type="image/png",
-              media_length=number, upload_name=f"IMG_{{number}}.png")
-        for number in range(first, first + 500)
+        Entry(mxc=Mxc(name, secrets.token_urlsafe(18)), quarantined=True, source=Source.FEED, changed_by=f"@mod:{{name}}",
+              uploader=f"@anna:{{name}}", sha256=secrets.token_hex(32), media_type="image/png", media_length=1)
+        for _ in range(100)
     ])
+    while (line := events.readline()) != f"id: {{first + 100}}\\n".encode():
+        assert line, "The live view ended."
 """
 HEARD = "from quarantine.homeserver.models import FeedChange; print(FeedChange.objects.count())"
 HEAD = "from quarantine import ledger; print(ledger.current().head)"
@@ -176,12 +185,12 @@ def crowd(site: Site, cookie: str, readers: int) -> Iterator[subprocess.Popen]:
             client.kill()
 
 
-def look_at_all(port: int, cookie: str) -> None:
-    """The timeline from its end to its beginning: whatever is kept of rows is full then."""
+def look_at_pages(port: int, cookie: str) -> None:
+    """The newest of the timeline: what is kept of whole pages is full then."""
     visitor = Visitor(port, cookie)
-    for cursor in range(BEFORE + 1, 1, -PAGE):
-        page = visitor.get(f"/?cursor={cursor}")
-        assert page.count(b"before.example") >= PAGE, page
+    for cursor in range(BEFORE + 1, BEFORE + 1 - LOOKED_AT, -PAGE):
+        page = visitor.get(f"/?fold=off&cursor={cursor}")
+        assert page.count(b'<li class="row"') >= PAGE, page
     visitor.close()
 
 
@@ -199,12 +208,12 @@ def wait(condition: Callable[[], bool], what: str) -> None:
 def soak(place: Workshop, *, minutes: float, readers: int) -> bool:
     """Print what came of it; whether all was well."""
     env = place.ledger("soak")
-    manage(env, "shell", code=FILL.format(before=BEFORE))
     cookie, stop = sign_in(env), threading.Event()
     with ExitStack() as stack:
         site = Site(place, env, stack)
         site.start()
-        look_at_all(site.ports[0], cookie)
+        manage(env, "shell", code=FILL.format(before=BEFORE, port=site.ports[0], cookie=cookie))
+        look_at_pages(site.ports[0], cookie)
         until = time.monotonic() + minutes * 60
         client = stack.enter_context(crowd(site, cookie, readers))
         assert client.stdout.readline() == "ready\n"

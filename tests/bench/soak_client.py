@@ -72,8 +72,9 @@ class Crowd:
                     self.seen[me] = max(position, self.seen[me])
 
     async def catch_up(self, me: int, position: int) -> None:
-        """What it was too far behind for, as a page would be read again: the positions of an export."""
-        reader, writer = await self.open(self.ports[0], f"/changes.ndjson?cursor={position + 1}")
+        """What it was too far behind for, and no more: all readers may be, at once. The positions of an export."""
+        missed = f"/changes.ndjson?cursor={position + 1}&limit={position - self.seen[me]}"
+        reader, writer = await self.open(self.ports[0], missed)
         try:
             body = whole(await asyncio.wait_for(reader.read(), QUIET))
         finally:

@@ -8,7 +8,9 @@ from tests.bench.slopes import Slope, medians, slope
 from tests.bench.workshop import memory_mb
 
 LOOK_EVERY = 2.0  # seconds
-WARM = 120.0  # seconds until memory is looked at: each fault has happened once by then, and all readers have come here
+# Seconds until memory is looked at: each fault has happened once by then, on a busy machine too, all readers have come
+# here, and each thread has done what it is for.
+WARM = 180.0
 STRETCH, ENOUGH = 0.5, 6  # minutes that one median of memory is of; of how many a slope is made at least
 SLOPE = 1.0  # MB a minute that count as none
 
@@ -36,6 +38,8 @@ class Memory(threading.Thread):
                 self.mb.append(memory_mb(self.pid))
 
     def span(self) -> str:
+        if not self.mb:
+            return "not looked at in so short a run"
         return f"{self.mb[0]:.1f} MB, then {min(self.mb):.1f} to {max(self.mb):.1f}, {self.mb[-1]:.1f} in the end"
 
     def slope(self) -> Slope | None:
@@ -48,7 +52,7 @@ class Memory(threading.Thread):
         if found is None:
             return "too short a run to tell"
         none = ": none that could be told from 0" if found.low <= 0 <= found.high else ""
-        return f"{found} MB a minute with 95 % certainty{none}"
+        return f"{found} MB a minute with 95 % certainty{none}; looked at from {WARM:.0f} s on"
 
     def well(self) -> bool:
         found = self.slope()
