@@ -47,7 +47,7 @@ def of_media(mxc: Mxc) -> Subject:
         "ledger": [this],
         "actions": [Q(pk__in=acted), Q(pk__in=asked)],
         "reveals": [this],
-        "access": [Q(what__in=[Access.REVEAL, Access.DOWNLOAD], target=str(mxc))],
+        "access": [Q(what=Access.REVEAL, target=str(mxc)), Q(what=Access.DOWNLOAD, target=str(mxc))],
     }
     return Subject(title=f"media {mxc}", name="media", wanted=wanted)
 

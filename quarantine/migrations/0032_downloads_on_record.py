@@ -52,4 +52,13 @@ class Migration(migrations.Migration):
                 max_length=32,
             ),
         ),
+        migrations.AddIndex(
+            model_name="accessentry",
+            index=models.Index(
+                "target",
+                models.OrderBy(models.F("id"), descending=True),
+                condition=models.Q(("what", "download")),
+                name="access_download",
+            ),
+        ),
     ]

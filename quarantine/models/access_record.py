@@ -1,7 +1,7 @@
 """Who came in, who was given what, who took what away, and who read of it."""
 
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from quarantine.models.chained import Chained, ChainedQuerySet
@@ -75,6 +75,8 @@ class AccessEntry(Chained):
             models.Index("what", F("id").desc(), name="access_what"),
             models.Index("who", F("id").desc(), name="access_who"),
             models.Index("at", F("id").desc(), name="access_at"),
+            # Programs fetch millions of files; who was handed one of them is asked by its address.
+            models.Index("target", F("id").desc(), condition=Q(what="download"), name="access_download"),
         ]
 
     def __str__(self) -> str:

@@ -11,11 +11,14 @@ from hashlib import sha256
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 from django.test import Client
 
 from quarantine import ledger
 from quarantine.accounts.access_record import record, write
+from quarantine.chain.evidence import find, of_media
 from quarantine.models import Access, AccessEntry, Action, Cause, Change, Fate, Intent, Reveal, Role
+from quarantine.mxc import Mxc
 from tests.dashboard.crawler import faults
 from tests.factories import BEGINNING, make_action, make_staff
 from tests.quarantine.ledger_checks import an_entry
@@ -171,6 +174,17 @@ def test_which_programs_were_handed_the_file_is_part_of_it(auditor, story):
         ("reveal", "priya"),
         ("download", "hma"),
     ]
+
+
+@pytest.mark.postgresql
+def test_it_is_found_among_millions_of_files_that_programs_were_handed(auditor, story):
+    write(Access.DOWNLOAD, staff=None, who="hma", target=MXC)
+    [access] = [each for each in find(of_media(Mxc.parse(MXC))) if each.table.name == "access"]
+    with transaction.atomic(), connection.cursor() as db:
+        db.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        plans = [access.table.objects().filter(lane).order_by("id").explain() for lane in access.lanes]
+
+    assert ["access_download" in plan for plan in plans] == [False, True]
 
 
 def test_it_holds_what_its_reader_may_read(auditor, story):
