@@ -17,6 +17,7 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
 
+from dashboard.machines.bearer import uses
 from quarantine import ledger
 from tests import browsers, databases, environment
 from tests.databases import ENGINES, AttachedHomeserver, Ledgers
@@ -109,6 +110,13 @@ def _empty_cache(request):
     yield
     if not connections["default"].in_atomic_block:
         cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _forgotten_uses():
+    """What a test's programs did and nothing has written yet; another test's request would."""
+    yield
+    uses.held.clear()
 
 
 @pytest.fixture(autouse=True)
