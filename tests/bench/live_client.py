@@ -30,6 +30,7 @@ class Crowd:
         self.done = asyncio.Event()
         self.opening = asyncio.Semaphore(OPENING)
         self.open = asyncio.Semaphore(0)
+        self.all_there = asyncio.Event()
 
     def seen(self, before: int, position: int) -> None:
         now = time.monotonic()
@@ -51,9 +52,8 @@ class Crowd:
     async def one(self, number: int) -> None:
         async with self.opening:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**20)
-            length = await self.ask(reader, writer)
-            if length:
-                await reader.readexactly(length)
+            if self.how == "watch":
+                await self.ask(reader, writer)
         self.open.release()
         await (self.poll(reader, writer, number) if self.how == "poll" else self.watch(reader))
 
@@ -68,6 +68,7 @@ class Crowd:
 
     async def poll(self, reader, writer, number: int) -> None:
         position = self.head
+        await self.all_there.wait()  # who polls already would leave the others no way in
         await asyncio.sleep(EVERY * number / self.readers)  # not all in the same moment
         while True:
             asked = time.monotonic()
@@ -81,6 +82,7 @@ class Crowd:
         tasks = [asyncio.create_task(self.one(number)) for number in range(self.readers)]
         for _ in tasks:
             await self.open.acquire()
+        self.all_there.set()
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         try:
