@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
@@ -12,7 +11,6 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import redirect
-from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
 from dashboard.errors import TREES_FOR_PROGRAMS, not_allowed, signed_out, too_large
@@ -22,7 +20,7 @@ from dashboard.signing_in.factors import lacks_factor
 from dashboard.signing_in.freshness import ask_again
 from dashboard.signing_in.renewal import renewal
 from dashboard.signing_in.sessions import UNATTENDED, note_activity
-from dashboard.signing_in.unsent import note_unsent, sent_from
+from dashboard.signing_in.unsent import note_unsent, sent_from, within_ours
 from dashboard.wording.languages import speak_to
 from quarantine.accounts.staff import NotAllowedError, require
 from quarantine.models import Capability, Staff
@@ -165,8 +163,7 @@ def name_of(request: HttpRequest) -> str | None:
 
 def page_behind(request: HttpRequest) -> str:
     """The page to come back to: not a fragment of it, and never something that was posted."""
-    shown = request.headers.get("HX-Current-URL", "")
-    if shown and url_has_allowed_host_and_scheme(shown, allowed_hosts={request.get_host()}):
-        parts = urlsplit(shown)
-        return parts._replace(scheme="", netloc="", fragment="").geturl()
+    shown = within_ours(request, request.headers.get("HX-Current-URL", ""))
+    if shown is not None:
+        return shown
     return request.get_full_path() if request.method in {"GET", "HEAD"} else sent_from(request)

@@ -2,8 +2,8 @@
 
 A line for each media item, program and day (UTC), in each process. Each by itself would be as many for a matcher that
 gets through its pages, for it asks for each file once; but one that fails half-way asks for the whole page again, every few
-seconds for as long as that lasts, and would write the same lines for ever. What was written today is held in memory alone:
-to look for it would take an index by what the lines are about. A new process, and what was pushed out, mean one line more.
+seconds for as long as that lasts, and would write the same lines for ever. What was written today is held in memory alone,
+so that a file costs no look-up. A new process, and what was pushed out, mean one line more.
 """
 
 import threading

@@ -39,12 +39,18 @@ def tell_unsent(request: HttpRequest, answer: HttpResponse) -> None:
 
 def sent_from(request: HttpRequest) -> str:
     """The page a form was on, as the browser says: one of ours, or the first page."""
-    before = request.headers.get("Referer", "")
-    if not url_has_allowed_host_and_scheme(before, allowed_hosts={request.get_host()}):
+    before = within_ours(request, request.headers.get("Referer", ""))
+    if before is None:
         return "/"
-    parts = urlsplit(before)
     try:
-        known = resolve(parts.path).url_name in FORMS_ON
+        known = resolve(urlsplit(before).path).url_name in FORMS_ON
     except Resolver404:
         known = False
-    return parts._replace(scheme="", netloc="", fragment="").geturl() if known else "/"
+    return before if known else "/"
+
+
+def within_ours(request: HttpRequest, address: str) -> str | None:
+    """Path and query of a page that a browser names; None where it is nothing of ours."""
+    if not url_has_allowed_host_and_scheme(address, allowed_hosts={request.get_host()}):
+        return None
+    return urlsplit(address)._replace(scheme="", netloc="", fragment="").geturl()

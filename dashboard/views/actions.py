@@ -81,8 +81,9 @@ def action_undo(request: StaffRequest, number: int) -> HttpResponse:
 
 def lead_to(request: StaffRequest, asked: Request) -> HttpResponse:
     """To the plan's own address; what was said already is there when it is shown."""
-    request.session[SAID] = {"address": asked.address, "category": asked.category, "reason": asked.reason}
-    return redirect(asked.address)
+    address = asked.address
+    request.session[SAID] = {"address": address, "category": asked.category, "reason": asked.reason}
+    return redirect(address)
 
 
 def said_of(request: StaffRequest) -> Mapping[str, str]:

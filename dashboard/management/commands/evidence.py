@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from dashboard.exports.evidence import Evidence
 from dashboard.exports.evidence_subjects import KINDS, subject_of
+from dashboard.management.output import refusing
 from dashboard.views.exports import Taken
 from quarantine.accounts.access_record import TERMINAL
 from quarantine.chain.evidence import NoEvidenceError, find
@@ -46,17 +47,10 @@ class Command(BaseCommand):
         self.stdout.write(f"{evidence.rows:,} records written to {output}.")
 
 
-def opened(output: str) -> int:
-    try:
-        return os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        msg = f"--output {output} can't be written: {error.strerror}."
-        raise CommandError(msg, returncode=2) from error
-
-
 def write(evidence: Evidence, output: str, *, asked: str) -> None:
     """For its owner's eyes alone; what was begun and not finished is not left behind."""
-    file = opened(output)
+    with refusing(output):
+        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     taken = Taken(staff=None, filters=asked, what=Access.EVIDENCE)
     whole = False
     try:

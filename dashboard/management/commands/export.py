@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.http import QueryDict
 
 from dashboard.exports.exports import CONTENT_TYPES, Export, ExportFilter
+from dashboard.management.output import refusing
 from dashboard.views.exports import Taken
 from quarantine import ledger
 from quarantine.fold import LedgerError
@@ -45,11 +46,8 @@ class Command(BaseCommand):
     def opened(self, output: str | None, stack: ExitStack) -> IO[bytes]:
         if not output:
             return sys.stdout.buffer
-        try:
+        with refusing(output):
             return stack.enter_context(Path(output).open("wb"))
-        except OSError as error:
-            msg = f"--output {output} can't be written: {error.strerror}."
-            raise CommandError(msg, returncode=2) from error
 
 
 def write(export: Export, out: IO[bytes], *, asked: str) -> None:
